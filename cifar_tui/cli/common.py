@@ -1,0 +1,88 @@
+"""What the commands share: options that all of them take, and how results are printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cifar_tui.fsio import dump_json
+from cifar_tui.text import safe_text
+
+DataDir = Annotated[
+    str | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", help="Where datasets are [env: CIFAR_TUI_DATA_DIR].", show_default=False
+    ),
+]
+RunsDir = Annotated[
+    str | None,
+    typer.Option(
+        "--runs-dir", metavar="DIR", help="Where runs are [env: CIFAR_TUI_RUNS_DIR].", show_default=False
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def new_app(**settings: Any) -> typer.Typer:
+    """A Typer app with the project's settings."""
+    return typer.Typer(
+        rich_markup_mode=None,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        **settings,
+    )
+
+
+def data_dir(option: str | None) -> Path:
+    """The folder of datasets that a command works on."""
+    from cifar_tui.datasets.store import data_dir as resolve
+
+    return resolve(option)
+
+
+def runs_dir(option: str | None) -> Path:
+    """The folder of runs that a command works on."""
+    from cifar_tui.runs.directory import runs_dir as resolve
+
+    return resolve(option)
+
+
+def print_json(value: Any) -> None:
+    """One line of strict JSON on stdout, flushed."""
+    print(dump_json(value), flush=True)
+
+
+def say(text: str) -> None:
+    """Narration on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def on_terminal() -> bool:
+    """Whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
+def use_colour() -> bool:
+    """Whether stdout may be coloured: a terminal, and neither NO_COLOR nor a dumb one."""
+    return on_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> str:
+    """A plain table: columns as wide as their widest cell, those in `right` set to the right."""
+    from wcwidth import wcswidth
+
+    text = [[safe_text(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(wcswidth(row[column]) for row in text) for column in range(len(header))]
+    lines = []
+    for row in text:
+        cells = []
+        for column, cell in enumerate(row):
+            pad = " " * (widths[column] - wcswidth(cell))
+            cells.append(pad + cell if column in right else cell + pad)
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""The training step behind a seam: anything that runs steps `first` to `first + count` can be an engine.
+
+`EagerStep` is the plain one, and the reference that others must equal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
+
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class ChunkResult:
+    """What a chunk of steps gave.
+
+    Attributes:
+        losses: float64 (count,), batch losses in nats, the L2 penalty included.
+        accuracies: float64 (count,), batch accuracies.
+        durations: float64 (count,), seconds of each step.
+    """
+
+    losses: NDArray[np.float64]
+    accuracies: NDArray[np.float64]
+    durations: NDArray[np.float64]
+
+
+class StepEngine(Protocol):
+    """Runs training steps. After `run` returns, weights and optimizer are those after its last step."""
+
+    name: str
+
+    def run(self, first: int, count: int) -> ChunkResult:
+        """Run `count` steps, of which `first` is the number of the first (0 is the first of a run)."""
+        ...
+
+
+def step_seed(seed: int, step: int) -> int:
+    """Seed of the dropout of one step, in [0, 2**63): SplitMix64 over (seed, step).
+
+    Method: Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators".
+    """
+    value = (seed * 0x9E3779B97F4A7C15 + step + 1) & _MASK
+    value = (value + 0x9E3779B97F4A7C15) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return (value ^ (value >> 31)) >> 1
+
+
+def kernels(module: nn.Module) -> list[Tensor]:
+    """The weights that the L2 penalty is on: all with two dimensions or more, so no biases and no norms."""
+    return [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+
+
+class EagerStep:
+    """One torch operation after the other: gather, forward, loss, backward, optimizer."""
+
+    name = "eager"
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        split: DeviceSplit,
+        order: TrainingOrder,
+        *,
+        batch_size: int,
+        learning_rate: Callable[[int], float],
+        l2_reg: float,
+        seed: int,
+    ) -> None:
+        self._module = module
+        self._optimizer = optimizer
+        self._split = split
+        self._order = order
+        self._batch_size = batch_size
+        self._learning_rate = learning_rate
+        self._l2_reg = l2_reg
+        self._seed = seed
+        self._kernels = kernels(module)
+        self._draws = any(isinstance(layer, nn.Dropout) for layer in module.modules())
+        self._synchronous = split.images.device.type == "cpu"
+
+    def run(self, first: int, count: int) -> ChunkResult:
+        """Run `count` steps; reads results from the device once, at the end."""
+        device = self._split.images.device
+        losses = torch.empty(count, dtype=torch.float32, device=device)
+        correct = torch.empty(count, dtype=torch.int64, device=device)
+        marks = np.empty(count + 1)
+        self._module.train()
+        marks[0] = time.perf_counter()
+        for index in range(count):
+            self._one(first + index, losses, correct, index)
+            marks[index + 1] = time.perf_counter()
+        host_losses = losses.cpu().numpy().astype(np.float64)  # the one wait for the device
+        accuracies = correct.cpu().numpy() / self._batch_size
+        durations = np.diff(marks)
+        if not self._synchronous:  # without a wait a step returns before it is done: only the whole is known
+            durations = np.full(count, (time.perf_counter() - marks[0]) / count)
+        return ChunkResult(host_losses, accuracies, durations)
+
+    def _one(self, step: int, losses: Tensor, correct: Tensor, index: int) -> None:
+        if self._draws:
+            torch.manual_seed(step_seed(self._seed, step))
+        rate = self._learning_rate(step)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        images, labels = self._split.take(self._order.indices(step))
+        logits = self._module(images)
+        loss = functional.cross_entropy(logits, labels)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        with torch.no_grad():
+            if self._l2_reg:
+                loss = loss.detach() + self._add_l2()
+            losses[index] = loss
+            correct[index] = (logits.argmax(1) == labels).sum()
+        self._optimizer.step()
+
+    def _add_l2(self) -> Tensor:
+        """Add the gradient of ``l2_reg * sum(w ** 2)``, which is ``2 * l2_reg * w``, and return its value."""
+        gradients = [weight.grad for weight in self._kernels if weight.grad is not None]
+        torch._foreach_add_(gradients, self._kernels, alpha=2.0 * self._l2_reg)
+        return l2_penalty(self._kernels, self._l2_reg)
+
+
+def l2_penalty(weights: list[Tensor], l2_reg: float) -> Tensor:
+    """``l2_reg * sum(w ** 2)`` over all kernels, float32 ()."""
+    norms = torch.stack(torch._foreach_norm(weights, 2.0))
+    return l2_reg * norms.square().sum()

@@ -1,0 +1,33 @@
+"""Adam: steps scaled by running moments of the gradient.
+
+Method: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", arXiv:1412.6980; weight decay, if
+any, is added to the gradient. Epsilon 1e-7 is GoMLX's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from cifar_tui.config import RunConfig
+
+RANK = 2
+OPTIONS = frozenset({"beta1", "beta2", "epsilon", "weight_decay"})
+DEFAULTS: dict[str, Any] = {"epsilon": 1e-7}
+
+
+def build(parameters: Iterable[torch.Tensor], config: RunConfig) -> torch.optim.Optimizer:
+    """The optimizer over `parameters`, as one fused kernel a step."""
+    import torch
+
+    return torch.optim.Adam(
+        parameters,
+        lr=config.learning_rate,
+        betas=(config.beta1, config.beta2),
+        eps=config.epsilon,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )

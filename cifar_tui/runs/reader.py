@@ -1,0 +1,179 @@
+"""Reads a run's events, whole or while another process writes them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from cifar_tui.errors import from_os_error
+from cifar_tui.events import Event, from_json
+from cifar_tui.runs.files import open_regular
+
+MAX_LINE = 64 << 20
+_PROGRESS = b'{"event": "progress",'
+_PROGRESS_BYTES = 400  # about the size of such a line
+_POLL_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """Events in the order of the file, and how many lines were no events (a torn last one included)."""
+
+    events: list[Event] = field(default_factory=list)
+    damaged: int = 0
+
+
+def read_events(path: Path, *, progress_limit: int | None = None) -> ReadResult:
+    """All events of a file; lines that are no events are counted and left out. A missing file has none.
+
+    Args:
+        path: an ``events.jsonl``.
+        progress_limit: keep about this many progress events, evenly thinned, and the newest; None for all.
+            The others are not parsed, so that a million of them take well under a second.
+
+    Raises:
+        AccessError, StorageError: it cannot be read.
+    """
+    try:
+        with os.fdopen(open_regular(path), "rb", buffering=1 << 20) as file:
+            size = os.fstat(file.fileno()).st_size
+            stride = 1
+            if progress_limit is not None:
+                stride = max(1, size // (_PROGRESS_BYTES * max(1, progress_limit)))
+            return _read_lines(file, stride)
+    except (FileNotFoundError, NotADirectoryError):
+        return ReadResult()
+    except OSError as error:
+        if error.errno in {errno.EISDIR, errno.EINVAL}:
+            return ReadResult(damaged=1)
+        raise from_os_error(error, "read", path) from error
+
+
+class Tail:
+    """Follows an events file that another process appends to.
+
+    Attributes:
+        damaged: complete lines so far that were no events.
+        resets: how often the file was replaced or cut, after which its events come again from the first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.damaged = 0
+        self.resets = 0
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._consumed = 0  # offset just after the last complete line that was read
+
+    @classmethod
+    def follow(cls, path: Path) -> Tail:
+        """A tail that begins with the first event; the file need not be there yet."""
+        return cls(path)
+
+    def poll(self) -> list[Event]:
+        """The events that were completed since the last call; none while the file cannot be read."""
+        try:
+            file = self._current_file()
+            if file is None:
+                return []
+            found: list[Event] = []
+            while data := self._complete_lines(file):
+                for line in data.split(b"\n")[:-1]:
+                    event = parse_line(line)
+                    if event is None:
+                        self.damaged += 1
+                    else:
+                        found.append(event)
+            return found
+        except OSError:
+            self.close()
+            return []
+
+    def close(self) -> None:
+        """Close the file; a later `poll` goes on where this one was."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def _current_file(self) -> IO[bytes] | None:
+        try:
+            named = self._path.stat()
+        except OSError:
+            return self._file  # moved or deleted: read to the end what is open
+        if self._file is not None:
+            mine = os.fstat(self._file.fileno())
+            if (named.st_dev, named.st_ino) != (mine.st_dev, mine.st_ino):
+                self.close()
+                self._restart()
+        if self._file is None:
+            self._file = os.fdopen(open_regular(self._path), "rb", buffering=0)
+        if os.fstat(self._file.fileno()).st_size < self._consumed:
+            self._restart()
+        return self._file
+
+    def _restart(self) -> None:
+        self._consumed = 0
+        self.resets += 1
+
+    def _complete_lines(self, file: IO[bytes]) -> bytes:
+        for limit in (_POLL_BYTES, MAX_LINE):
+            data = os.pread(file.fileno(), limit, self._consumed)
+            end = data.rfind(b"\n") + 1
+            if end:
+                self._consumed += end
+                return data[:end]
+            if len(data) < limit:
+                return b""
+        self.damaged += 1  # no line of ours is that long
+        self._consumed += len(data)
+        return b""
+
+
+def parse_line(line: bytes) -> Event | None:
+    """The event in a line; None where it is none."""
+    try:
+        return from_json(json.loads(line))
+    except (ValueError, RecursionError, OverflowError):
+        return None
+
+
+def _read_lines(file: IO[bytes], stride: int) -> ReadResult:
+    found: list[Event] = []
+    damaged = 0
+    skipped: bytes | None = None  # the newest progress line that was left out
+    count = 0
+    while line := file.readline(MAX_LINE):
+        if not line.endswith(b"\n"):
+            damaged += 1
+            _skip_line(file, line)
+            continue
+        if stride > 1 and line.startswith(_PROGRESS) and line.endswith(b"}\n"):
+            count += 1
+            if count % stride:
+                skipped = line
+                continue
+        elif skipped is not None:
+            damaged += _take(skipped, found)
+        skipped = None
+        damaged += _take(line, found)
+    if skipped is not None:
+        damaged += _take(skipped, found)
+    return ReadResult(found, damaged)
+
+
+def _take(line: bytes, found: list[Event]) -> int:
+    event = parse_line(line)
+    if event is None:
+        return 1
+    found.append(event)
+    return 0
+
+
+def _skip_line(file: IO[bytes], line: bytes) -> None:
+    while line and not line.endswith(b"\n"):
+        line = file.readline(MAX_LINE)

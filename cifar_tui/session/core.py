@@ -1,0 +1,292 @@
+"""The session: one training, run in the calling thread, steered and watched from any other."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import platform
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import cifar_tui
+from cifar_tui import events
+from cifar_tui.config import RunConfig
+from cifar_tui.engine.control import Control
+from cifar_tui.errors import CifarTuiError, SystemResourceError, UsageError
+from cifar_tui.mailbox import Mailbox
+from cifar_tui.recipe import Recipe
+from cifar_tui.runs import report as run_report
+from cifar_tui.runs.checkpoints import CheckpointStore
+from cifar_tui.runs.directory import RunDirectory
+from cifar_tui.runs.lock import RunLock
+from cifar_tui.runs.recorder import Recorder
+from cifar_tui.session import prepare, resume
+from cifar_tui.session.request import TrainRequest
+
+if TYPE_CHECKING:
+    from cifar_tui.datasets.split import Dataset
+    from cifar_tui.engine.device import Device
+    from cifar_tui.engine.trainer import Trainer, TrainingData
+
+
+class Session:
+    """Runs one request to its end.
+
+    `run` does the work in whatever thread calls it: the main thread of a command may watch meanwhile, or the
+    app may call it in a worker thread. It never raises: afterwards either `ended` or `error` is set, or both.
+
+    Attributes:
+        control: steers it; may be used before `run` is called.
+        mailbox: what it says.
+        run_id: id of the run once there is one.
+        ended: the last event.
+        error: why there is none, or what made it fail.
+    """
+
+    def __init__(self, request: TrainRequest) -> None:
+        self.request = request
+        self.control = Control()
+        self.mailbox = Mailbox()
+        self.run_id: str | None = None
+        self.ended: events.RunEnded | None = None
+        self.error: BaseException | None = None
+        self.trainer: Trainer | None = None
+        self._recorder: Recorder | None = None
+
+    def emit(self, event: events.Event) -> None:
+        """Record an event and leave it in the mailbox."""
+        if self._recorder is not None and not isinstance(event, events.Phase):
+            self._recorder.append(event)
+        self.mailbox.put(event)
+
+    def run(self) -> events.RunEnded | None:
+        """Train to the end; returns the last event, or None where it did not begin."""
+        try:
+            with contextlib.ExitStack() as stack:
+                try:
+                    self._run(stack)
+                except Exception as error:  # noqa: BLE001 - a worker thread must hand over whatever it met
+                    self.error = _translate(error)
+                    self._record_failure()
+        except Exception as error:  # noqa: BLE001
+            self.error = self.error or error
+        return self.ended
+
+    def _run(self, stack: contextlib.ExitStack) -> None:
+        request = self.request
+        if request.resume is not None:
+            self._resume(stack, RunDirectory.open(request.runs_dir, request.resume))
+        elif request.recipe is not None:
+            self._start(stack, request.recipe)
+        else:
+            raise UsageError("nothing to train: neither a recipe nor a run to resume")
+
+    # ---- a new run ------------------------------------------------------------------------------------------
+
+    def _start(self, stack: contextlib.ExitStack, recipe: Recipe) -> None:
+        config, request = recipe.config, self.request
+        for text in recipe.warnings:
+            self.emit(events.Note(time=time.time(), level="warning", id="W-CONFIG", text=text))
+        dataset, data, device = self._prepare(config)
+        run, sink = None, None
+        meta = {
+            "title": request.title,
+            "config": config.model_dump(),
+            "origins": recipe.origins,
+            "preset": recipe.preset,
+            "versions": versions(),
+            "device": device.to_json(),
+            "dataset": prepare.describe(dataset, data),
+            "parent": None,
+        }
+        if request.record:
+            run = RunDirectory.create(
+                request.runs_dir, meta, name=request.name, stem=f"{config.model}-{config.dataset}"
+            )
+            self._hold(stack, run)
+            sink = CheckpointStore(run.checkpoints, config.checkpoint_keep)
+        trainer = self._build(config, data, device, sink)
+        self._train(trainer, run, meta["dataset"], [])
+
+    # ---- an old one -----------------------------------------------------------------------------------------
+
+    def _resume(self, stack: contextlib.ExitStack, run: RunDirectory) -> None:
+        meta = run.meta()
+        recipe = resume.changed_recipe(run, meta, self.request)
+        stack.enter_context(RunLock(run))
+        store = CheckpointStore(run.checkpoints, recipe.config.checkpoint_keep)
+        info, manifest, notes = store.newest_good(self.request.at)
+        dataset, data, device = self._prepare(recipe.config)
+        resume.check_data(run.id, manifest, data.fingerprint)
+        trainer = self._build(recipe.config, data, device, store)
+        trainer.run_id = run.id
+        differences = resume.inexact(manifest, device.to_json() | {"engine": trainer.state()["engine"]})
+        if differences and self.request.strict:
+            raise UsageError(
+                f'resuming "{run.id}" would not be bit-exact: {", ".join(differences)}',
+                state="nothing changed",
+                hint="leave --strict out to go on all the same",
+                id="E-RESUME-INEXACT",
+            )
+        from cifar_tui.engine import checkpoint
+
+        limit = 1 << 40
+        files = [
+            checkpoint.read_file(info.path / name, limit)
+            for name in (checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE)
+        ]
+        trainer.restore(info.step, manifest, files[0], files[1], f"{run.id}/{info.name}")
+        run_report.mark_interrupted(run)
+        self._hold(stack, run, locked=True)
+        for text in notes:
+            self.emit(
+                events.Note(time=time.time(), level="warning", id="W-CKPT-DAMAGED", text=text, step=info.step)
+            )
+        if self.request.at is not None:
+            store.supersede(info.step)
+        run.update_meta(config=recipe.config.model_dump(), device=device.to_json(), versions=versions())
+        self._train(trainer, run, prepare.describe(dataset, data), differences)
+
+    # ---- what both do ---------------------------------------------------------------------------------------
+
+    def _hold(self, stack: contextlib.ExitStack, run: RunDirectory, *, locked: bool = False) -> None:
+        """Take the lock of a run and open its record."""
+        if not locked:
+            stack.enter_context(RunLock(run))
+        self.run_id = run.id
+        self._recorder = Recorder(run)
+        stack.callback(self._recorder.close)
+
+    def _prepare(self, config: RunConfig) -> tuple[Dataset, TrainingData, Device]:
+        request = self.request
+        self._phase("import", "torch")
+        from cifar_tui.engine import device as devices
+
+        gc.freeze()  # a full collection over torch's objects would stop every thread for 0.2 s
+        device = devices.select(config.device, config.threads)
+        self._phase("data", config.dataset)
+        dataset = prepare.obtain(
+            config,
+            request.data_dir,
+            allow_unverified=request.allow_unverified,
+            offline=request.offline,
+            mirrors=request.mirrors,
+            emit=self.emit,
+            cancelled=lambda: self.control.stop_request is not None,
+        )
+        data = prepare.split(dataset, config)
+        if dataset.state != "ready":
+            self.emit(_data_note(dataset))
+        prepare.check_memory(config, dataset.num_classes)
+        return dataset, data, device
+
+    def _build(
+        self, config: RunConfig, data: TrainingData, device: Device, sink: CheckpointStore | None
+    ) -> Trainer:
+        self._phase("build", config.model)
+        from cifar_tui.engine.trainer import Trainer
+
+        self.trainer = Trainer(
+            config, data, device, emit=self.emit, control=self.control, sink=sink, run=self.run_id or ""
+        )
+        return self.trainer
+
+    def _train(
+        self, trainer: Trainer, run: RunDirectory | None, dataset: Mapping[str, Any], differences: list[str]
+    ) -> None:
+        self.emit(
+            events.RunStarted(
+                time=time.time(),
+                run=trainer.run_id,
+                step=trainer.step,
+                target=trainer.target,
+                steps_per_epoch=trainer.steps_per_epoch,
+                config=trainer.config.model_dump(),
+                device=trainer.device.to_json(),
+                dataset=dict(dataset),
+                differences=differences,
+                parameters=sum(p.numel() for p in trainer.module.parameters()),
+            )
+        )
+        ended = trainer.run()
+        if run is not None and trainer.reports:
+            self._phase("save", "report")
+            run_report.write_report(
+                run,
+                {
+                    "run": run.id,
+                    "step": ended.step,
+                    "dataset": dict(dataset),
+                    "splits": trainer.reports,
+                },
+            )
+        self.ended = ended
+        self.emit(ended)
+
+    def _phase(self, phase: events.PhaseName, text: str) -> None:
+        self.emit(
+            events.Phase(
+                time=time.time(), phase=phase, text=text, step=self.trainer.step if self.trainer else 0
+            )
+        )
+
+    def _record_failure(self) -> None:
+        """One last event for a run that began and could not go on."""
+        trainer, error = self.trainer, self.error
+        if trainer is None or self._recorder is None or self.ended is not None:
+            return
+        code = error.exit_code if isinstance(error, CifarTuiError) else 1
+        self.ended = events.RunEnded(
+            time=time.time(),
+            run=trainer.run_id,
+            state="failed",
+            step=trainer.step,
+            seconds=trainer.seconds,
+            steps_per_second=trainer.times.average_rate,
+            median_step_us=trainer.times.percentile_us(50),
+            p95_step_us=trainer.times.percentile_us(95),
+            train=trainer.last.get("train"),
+            test=trainer.last.get("test"),
+            best=trainer.best,
+            reason=str(error),
+            exit=code,
+        )
+        self.emit(self.ended)
+
+
+def versions() -> dict[str, str]:
+    """Versions that a run records."""
+    import numpy as np
+    import torch
+
+    return {
+        "cifar-tui": cifar_tui.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _data_note(dataset: Dataset) -> events.Note:
+    if dataset.state == "synthetic":
+        text = "the pictures are synthetic: drawn from a seed, not CIFAR; accuracies say nothing about CIFAR"
+        return events.Note(time=time.time(), level="info", id="I-DATA-SYNTHETIC", text=text)
+    text = f"{dataset.title} is unofficial data: well formed, but its hash is not the official one"
+    return events.Note(time=time.time(), level="warning", id="W-DATA-UNVERIFIED", text=text)
+
+
+def _translate(error: Exception) -> BaseException:
+    """Out of memory, from whichever library, as our error; everything else as it is."""
+    text = str(error).lower()
+    is_memory = isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+    if not is_memory:
+        return error
+    return SystemResourceError(
+        f"out of memory: {str(error).splitlines()[0] if str(error) else 'the machine has no more'}",
+        state="the last checkpoint is intact",
+        hint="use a smaller --batch-size or --eval-batch-size",
+        id="E-OOM",
+    )
