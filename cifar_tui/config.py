@@ -7,6 +7,7 @@ choice is a file in a folder. Values written as text follow one grammar, see `pa
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,7 +141,7 @@ class RunConfig(BaseModel):
     evaluate: Literal["exponential", "steps", "epochs", "seconds", "end"] = _option(
         "exponential",
         "evaluation",
-        "When to evaluate under way: at steps that grow apart, every n steps, epochs or seconds, or only at the end.",
+        "When to evaluate: at steps that grow apart, every n steps, epochs or seconds, or only at the end.",
     )
     evaluate_every: float | None = _option(
         None, "evaluation", "The n of every n steps, epochs or seconds.", gt=0.0, le=1e9
@@ -236,7 +237,7 @@ class Option:
         if self.kind == "bool":
             return "true or false"
         if self.gt is not None and self.le is not None:
-            return f"above {self.gt:g}, at most {self.le:g}"
+            return f"above {_plain(self.gt)}, at most {_plain(self.le)}"
         if self.ge is not None and self.le is not None:
             return f"{_plain(self.ge)} to {_plain(self.le)}"
         return ""
@@ -246,15 +247,17 @@ def _plain(number: float) -> str:
     return (
         f"{number:,.0f}".replace(",", "_")
         if abs(number) >= 10_000 and number == int(number)
-        else f"{number:g}"
+        else f"{number:.10g}"
     )
+
+
+_EXTRA = ("section", "unit", "catalog", "alias", "advanced", "ge", "gt", "le")
 
 
 def _read_options() -> dict[str, Option]:
     options = {}
     for name, field in RunConfig.model_fields.items():
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)
+        extra: Any = field.json_schema_extra
         annotation: Any = field.annotation
         arguments = get_args(annotation)
         optional = type(None) in arguments
@@ -266,6 +269,7 @@ def _read_options() -> dict[str, Option]:
             if choices or extra["catalog"]
             else {int: "int", float: "float", bool: "bool"}.get(annotation, "text")
         )
+        facts = {key: extra[key] for key in _EXTRA}
         options[name] = Option(
             name=name,
             kind=kind,
@@ -273,7 +277,7 @@ def _read_options() -> dict[str, Option]:
             help=field.description or "",
             choices=choices,
             optional=optional,
-            **{k: extra[k] for k in ("section", "unit", "catalog", "alias", "advanced", "ge", "gt", "le")},
+            **facts,
         )
     return options
 
@@ -342,7 +346,7 @@ def check_value(option: Option, value: Any) -> Any:
     """
     if value is None and option.optional:
         return None
-    expected = {"int": int, "float": (int, float), "bool": bool, "choice": str, "text": str}[option.kind]
+    expected: Any = {"int": int, "float": (int, float), "bool": bool, "choice": str, "text": str}[option.kind]
     if not isinstance(value, expected) or (option.kind in {"int", "float"} and isinstance(value, bool)):
         names = {"int": "an integer", "float": "a number", "bool": "true or false"}
         _refuse(option, value, names.get(option.kind, "a word"))
@@ -363,7 +367,7 @@ def _in_range(option: Option, value: float) -> bool:
     except OverflowError:
         return False
     return (
-        number == number
+        not math.isnan(number)
         and (option.ge is None or number >= option.ge)
         and (option.gt is None or number > option.gt)
         and (option.le is None or number <= option.le)

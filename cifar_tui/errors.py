@@ -150,7 +150,7 @@ class ConfigFileError(CifarTuiError):
     exit_code = 78
 
 
-class InterruptedBySignal(CifarTuiError):  # noqa: N818 - it names what happened, not a fault
+class InterruptedBySignal(CifarTuiError):  # noqa: N818 - it names what happened
     """A signal ended the work after its state was saved; exit code 128 + its number."""
 
     id = "E-SIGNAL"

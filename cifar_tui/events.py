@@ -205,7 +205,7 @@ class RunEnded(Event):
         seconds: time spent in training steps, resumed parts included.
         steps_per_second: steps by training time, of this session.
         median_step_us, p95_step_us: time of a step in microseconds, of this session; None without a step.
-        train, test, validation: `{"loss", "accuracy", "top5"}` of the last evaluation, None where there is none.
+        train, test, validation: `{"loss", "accuracy", "top5"}` of the last evaluation, or None.
         best: `{"step", "split", "accuracy"}` of the best evaluation.
         reason: in words, why it ended.
         exit: exit code of a command that ran it.

@@ -76,7 +76,7 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def dump_json(value: Any, *, indent: int | None = None) -> str:
-    """Strict JSON: a NaN or infinity is a ValueError. Lone surrogates are escaped, so any path can be written."""
+    """Strict JSON: a NaN or infinity is a ValueError; lone surrogates, as paths may have, are escaped."""
     return json.dumps(value, allow_nan=False, ensure_ascii=True, indent=indent)
 
 

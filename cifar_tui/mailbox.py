@@ -3,55 +3,45 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 
 from cifar_tui import events
 
 
 class Mailbox:
-    """Keeps every event in order, except `progress` and `phase`, of which the newest of a row wins.
+    """Keeps every event in order, except `progress` and `phase`, of which the newest wins.
 
-    Putting never waits for the reader. A row of events of one kind that can be replaced takes one place, so
-    a reader that sleeps for an hour finds a handful of events, not a million.
+    Putting never waits for the reader. Since the last event that must be kept there is at most one progress
+    and one event of each phase, so a reader that sleeps for an hour finds a handful of events, not a million.
     """
 
     def __init__(self) -> None:
         self._arrived = threading.Condition()
-        self._events: deque[events.Event] = deque()
+        self._kept: list[events.Event] = []
+        self._newest: dict[str, events.Event] = {}  # since the last kept one, oldest first
 
     def put(self, event: events.Event) -> None:
         """Leave an event."""
         with self._arrived:
-            if self._events and _replaces(event, self._events[-1]):
-                self._events[-1] = event
-            elif (
-                isinstance(event, events.Progress)
-                and len(self._events) > 1
-                and isinstance(self._events[-1], events.Phase)
-                and isinstance(self._events[-2], events.Progress)
-            ):
-                self._events[-2] = self._events[-1]
-                self._events[-1] = event
+            if isinstance(event, events.Progress | events.Phase):
+                key = event.phase if isinstance(event, events.Phase) else event.kind
+                self._newest.pop(key, None)
+                self._newest[key] = event
             else:
-                self._events.append(event)
+                self._kept.extend(self._newest.values())
+                self._newest.clear()
+                self._kept.append(event)
             self._arrived.notify_all()
 
     def drain(self) -> list[events.Event]:
         """Take all events that are there."""
         with self._arrived:
-            taken = list(self._events)
-            self._events.clear()
+            taken = self._kept + list(self._newest.values())
+            self._kept, self._newest = [], {}
             return taken
 
     def wait(self, timeout: float) -> bool:
         """Wait until there is an event, at most `timeout` seconds; whether there is one."""
         with self._arrived:
-            return bool(self._events) or (self._arrived.wait(timeout) and bool(self._events))
-
-
-def _replaces(event: events.Event, newest: events.Event) -> bool:
-    if isinstance(event, events.Progress):
-        return isinstance(newest, events.Progress)
-    if isinstance(event, events.Phase):
-        return isinstance(newest, events.Phase) and newest.phase == event.phase
-    return False
+            if not (self._kept or self._newest):
+                self._arrived.wait(timeout)
+            return bool(self._kept or self._newest)

@@ -188,17 +188,18 @@ def _merge(layers: list[_Layer], preset: str | None) -> Recipe:
     values = {name: option.default for name, option in OPTIONS.items()}
     origins = dict.fromkeys(values, "default")
     by_hand: set[str] = set()
-    for layer in layers:
+    rank = dict.fromkeys(values, -1)
+    for number, layer in enumerate(layers):
         for name, value in layer.values.items():
             try:
                 values[name] = _checked(name, value)
             except UsageError as error:
                 raise layer.fail(name, error) from None
-            origins[name] = layer.origin
+            origins[name], rank[name] = layer.origin, number
             if layer.by_hand:
                 by_hand.add(name)
-    if "steps" in by_hand and "epochs" not in by_hand and values["epochs"] is not None:
-        values["epochs"], origins["epochs"] = None, origins["steps"]  # asked for by hand, so it wins
+    if rank["steps"] > rank["epochs"]:
+        values["epochs"], origins["epochs"] = None, origins["steps"]  # the later layer has the last word
     optimizer = catalog.get("optimizers", values["optimizer"])
     for name, value in optimizer.DEFAULTS.items():
         if origins[name] == "default":

@@ -1,4 +1,4 @@
-"""Text that comes from outside, made safe to show; near matches; amounts for people. Standard library only."""
+"""Text from outside made safe to show, near matches, and amounts for people. Standard library only."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,17 +73,59 @@ def use_colour() -> bool:
     return on_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> str:
-    """A plain table: columns as wide as their widest cell, those in `right` set to the right."""
-    from wcwidth import wcswidth
+def paint(text: str, code: str) -> str:
+    """Text in an SGR code such as ``32`` where stdout may be coloured, else as it is."""
+    return f"\x1b[{code}m{text}\x1b[0m" if code and use_colour() else text
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Sequence[int] = (),
+    colours: Mapping[tuple[int, int], str] | None = None,
+) -> str:
+    """A plain table: columns as wide as their widest cell, those in `right` set to the right.
+
+    Args:
+        header: names of the columns; bold where stdout may be coloured.
+        rows: cells; ``str()`` is applied and the text is made safe.
+        right: columns of numbers.
+        colours: SGR codes by (row, column), used where stdout may be coloured.
+    """
+    from cifar_tui.charts.cells import cell_width
 
     text = [[safe_text(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(wcswidth(row[column]) for row in text) for column in range(len(header))]
+    widths = [max(cell_width(row[column]) for row in text) for column in range(len(header))]
+    codes = dict.fromkeys(((-1, column) for column in range(len(header))), "1") | dict(colours or {})
     lines = []
-    for row in text:
+    for number, row in enumerate(text, start=-1):
         cells = []
         for column, cell in enumerate(row):
-            pad = " " * (widths[column] - wcswidth(cell))
-            cells.append(pad + cell if column in right else cell + pad)
+            pad = " " * (widths[column] - cell_width(cell))
+            if column == len(row) - 1 and column not in right:
+                pad = ""
+            shown = paint(cell, codes.get((number, column), "")) if cell else ""
+            cells.append(pad + shown if column in right else shown + pad)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def terminal_width() -> int:
+    """Cells in a line of the terminal, from ``COLUMNS`` or the terminal itself; 80 where it is not known."""
+    return max(20, shutil.get_terminal_size((80, 24)).columns)
+
+
+STATE_COLOURS = {
+    "ready": "32",
+    "done": "32",
+    "running": "36",
+    "unverified": "33",
+    "stopped": "33",
+    "interrupted": "33",
+    "missing": "2",
+    "new": "2",
+    "damaged": "31",
+    "failed": "31",
+    "diverged": "31",
+}

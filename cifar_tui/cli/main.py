@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import cifar_tui
-from cifar_tui.errors import CifarTuiError, StorageError, UsageError
+from cifar_tui.errors import CifarTuiError, InterruptedBySignal, StorageError, UsageError
 from cifar_tui.text import nearest, safe_text
 
 # name: (module, attribute, help line)
@@ -35,10 +37,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "app", "What this machine has, and whether all is well."),
 }
 
+GROUPS = {"data", "runs"}  # they need another word
+
 EPILOG = (
-    "Exit codes: 0 done; 1 our own bug; 2 usage; 3 diverged; 65 damaged; 66 not there; 69 network or device "
-    "unavailable; 71 out of memory; 73 cannot create; 74 disk; 75 locked; 76 protocol; 77 permission; 78 config "
-    "file; 128+n signal. Add --debug to any command for a traceback."
+    "Exit codes: 0 done; 1 our own bug; 2 usage; 3 diverged; 65 damaged; 66 not there; 69 network or "
+    "device unavailable; 71 out of memory; 73 cannot create; 74 disk; 75 locked; 76 protocol; "
+    "77 permission; 78 config file; 128+n signal. Add --debug to any command for a traceback."
 )
 
 
@@ -63,7 +67,7 @@ class LazyGroup(TyperGroup):
         """The command that the first word names; an unknown one gets the nearest name."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             near = nearest(args[0], COMMANDS)
-            hint = f"cifar-tui {near}" if near else "cifar-tui --help lists the commands"
+            hint = f"cifar-tui {near}" + (" --help" if near in GROUPS else "") if near else "cifar-tui --help"
             raise UsageError(f'unknown command "{safe_text(args[0], 80)}"', hint=hint)
         return super().resolve_command(ctx, args)
 
@@ -101,21 +105,21 @@ def root(
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line; returns the exit code. No exception leaves it but `SystemExit`."""
+    """Run the command line; returns the exit code. No exception leaves it, but with ``--debug``."""
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     as_json = "--json" in arguments
+    _prepare_streams()
     try:
         code = _invoke(arguments)
         sys.stdout.flush()
     except CifarTuiError as error:
         if debug:
             raise
-        _show(error, as_json)
-        return error.exit_code
+        return _end_with(error, as_json)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+        code = 130
+        _end_with(InterruptedBySignal(code - 128, "interrupted"), as_json)
     except BrokenPipeError:
         _silence_stdout()
         return 141
@@ -124,20 +128,50 @@ def run(arguments: list[str]) -> int:
             raise
         if error.errno == errno.ENOSPC:
             _silence_stdout()
-            _show(StorageError("cannot write the output: no space left"), as_json)
-            return StorageError.exit_code
+            return _end_with(_no_space(), as_json)
         return _own_bug(error, as_json)
-    except Exception as error:  # noqa: BLE001 - the last resort: a log and a path, never a bare traceback
+    except Exception as error:
         if debug:
             raise
         return _own_bug(error, as_json)
     return code
 
 
+def _prepare_streams() -> None:
+    """A closed stream swallows what it is given; signs that the terminal's encoding lacks are escaped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end_with(error: CifarTuiError, as_json: bool) -> int:
+    """Show an error after what was printed before it; returns its exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _silence_stdout()
+    _show(error, as_json)
+    return error.exit_code
+
+
+def _no_space() -> StorageError:
+    return StorageError("cannot write the output: no space left", hint="send it to another disk")
+
+
 def _invoke(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
+    streams = sys.stdout, sys.stderr
     try:
         result = command.main(args=arguments, prog_name="cifar-tui", standalone_mode=False)
+    except SystemExit as leaving:
+        # Typer takes a closed pipe for an exit with code 1, and wraps the streams.
+        sys.stdout, sys.stderr = streams
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None
+        raise
     except Exception as error:
         if type(error).__name__ == "Abort":
             raise KeyboardInterrupt from None
@@ -145,6 +179,8 @@ def _invoke(arguments: list[str]) -> int:
         if describe is None or not hasattr(error, "exit_code"):
             raise
         raise _usage(error, describe()) from None
+    if result == 130 and isinstance(result, int):  # Typer's answer to Ctrl+C
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
 
 
@@ -169,7 +205,6 @@ def _show(error: CifarTuiError, as_json: bool) -> None:
 def _own_bug(error: Exception, as_json: bool) -> int:
     """Write the traceback to the log and say where it is."""
     import traceback
-    from pathlib import Path
 
     import platformdirs
 

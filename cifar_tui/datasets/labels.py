@@ -1,4 +1,4 @@
-"""Class names that come with the data. They are outside text: where it is odd, the built-in names are used."""
+"""Class names that come with the data. They are outside text: where odd, built-in names are used."""
 
 from __future__ import annotations
 

@@ -68,9 +68,7 @@ class Part:
             return {}
         return note if isinstance(note, dict) else {}
 
-    def describe(
-        self, *, url: str, etag: str | None, last_modified: str | None, total: int | None
-    ) -> None:
+    def describe(self, *, url: str, etag: str | None, last_modified: str | None, total: int | None) -> None:
         """Keep what the server said about the file that the bytes belong to.
 
         Raises:
@@ -86,8 +84,7 @@ class Part:
             OSError: the file cannot be opened, or is a symbolic link.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self.path, flags | (0 if keep else os.O_TRUNC), fsio.FILE_MODE)
-        return descriptor
+        return os.open(self.path, flags | (0 if keep else os.O_TRUNC), fsio.FILE_MODE)
 
     def discard(self) -> None:
         """Forget the bytes and what is known about them."""
@@ -97,7 +94,7 @@ class Part:
         self._note = {}
 
     def quarantine(self, archive_file: str, digest: str) -> Path:
-        """Move the bytes to ``<archive>.bad-<first 8 digits>``, replacing an older one of the same archive."""
+        """Move the bytes to ``<archive>.bad-<first 8 digits>``, replacing an older one."""
         for old in self.path.parent.glob(f"{archive_file}.bad-*"):
             with suppress(OSError):
                 old.unlink()

@@ -38,10 +38,10 @@ def shown(url: str) -> str:
 
 
 def sources(spec: DatasetSpec, mirrors: Iterable[str]) -> list[Source]:
-    """Every address to try, in order: the given mirrors, else that of the environment, then the built-in ones.
+    """Every address to try, in order: given mirrors, else the environment's, then the built-in ones.
 
-    On each mirror the binary archive is tried before the python archive. A mirror that names a ``.tar.gz`` file is
-    used as it is; the archive's file name is appended to any other.
+    On each mirror the binary archive is tried before the python archive. A mirror that names a ``.tar.gz``
+    file is used as it is; the archive's file name is appended to any other.
 
     Raises:
         UsageError: a mirror that is not an http or https address.
@@ -78,7 +78,7 @@ def _of_mirror(spec: DatasetSpec, mirror: str) -> Iterator[Source]:
 
 
 def _archive_named(spec: DatasetSpec, file: str) -> ArchiveSpec:
-    """The archive that a file name stands for: its own name, or the first with its format's word, or the first."""
+    """The archive that a file name stands for: by name, else by the word of its format, else the first."""
     for archive in spec.archives:
         if archive.file == file:
             return archive

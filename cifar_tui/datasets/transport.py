@@ -1,8 +1,8 @@
 """One HTTP request at a time, read by a helper thread so that the caller can stop within a poll interval.
 
-The thread owns the connection. It puts what it reads into a short queue; the caller takes from it in slices, looks
-whether to stop, and judges stalls. A thread that hangs in the kernel (a name lookup, a dead server) is left behind:
-it is a daemon and holds nothing but its socket.
+The thread owns the connection. It puts what it reads into a short queue; the caller takes from it in slices,
+looks whether to stop, and judges stalls. A thread that hangs in the kernel (a name lookup, a dead server) is
+left behind: it is a daemon and holds nothing but its socket.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 from cifar_tui.datasets.transfer import Meter, Timing, Watch
 from cifar_tui.text import safe_text
 
-_CHUNK = 1 << 17
-_QUEUE_CHUNKS = 8
+_CHUNK = 1 << 16
+_QUEUE_CHUNKS = 4  # what is in it is lost by kill -9, so it is short
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Exchange:
                     headers = {key.lower(): value for key, value in response.headers.items()}
                     if self._put(Head(response.status_code, headers)) and response.status_code in {200, 206}:
                         self._read_body(response.raw)
-        except Exception as error:  # the libraries below raise many kinds; all of them are one failed try
+        except Exception as error:  # noqa: BLE001 - many kinds are raised; all of them are one failed try
             self._put(_describe(error, phase))
 
     def _read_body(self, raw: Any) -> None:
@@ -201,7 +201,9 @@ def _describe(error: Exception, phase: str) -> TransportError:
 def _answered(error: BaseException) -> bool:
     """Whether the failure came after a connection was made."""
     text = repr(error)
-    return any(mark in text for mark in ("ProtocolError", "RemoteDisconnected", "BadStatusLine", "HeaderParsing"))
+    return any(
+        mark in text for mark in ("ProtocolError", "RemoteDisconnected", "BadStatusLine", "HeaderParsing")
+    )
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -35,10 +35,10 @@ _CHUNK = 1 << 18
 class _Counted:
     """The uncompressed bytes of a gzip file, with a cap, progress by compressed position and our errors."""
 
-    def __init__(self, path: Path, watch: Watch, cap: int) -> None:
+    def __init__(self, path: Path, title: str, watch: Watch, cap: int) -> None:
         self._file = path.open("rb")
         self._gzip = gzip.GzipFile(fileobj=self._file)
-        self._name = path.name
+        self._name = title
         self._size = os.fstat(self._file.fileno()).st_size
         self._watch = watch
         self._cap = cap
@@ -73,7 +73,14 @@ class _Counted:
 
 
 def unpack(
-    spec: DatasetSpec, archive: ArchiveSpec, path: Path, root: Path, *, watch: Watch, stamp: Stamp
+    spec: DatasetSpec,
+    archive: ArchiveSpec,
+    path: Path,
+    root: Path,
+    *,
+    watch: Watch,
+    stamp: Stamp,
+    install: bool = True,
 ) -> Path:
     """Unpack a hashed archive into its folder under `root`, check every record and stamp it.
 
@@ -86,6 +93,7 @@ def unpack(
         root: the folder that holds the datasets.
         watch: told of the progress.
         stamp: what is known of the archive; its files are filled in.
+        install: False only checks: nothing is left on disk.
 
     Returns:
         The folder.
@@ -96,13 +104,15 @@ def unpack(
     """
     target = root / archive.folder
     temporary = fsio.temporary_beside(target)
-    watch.note(f"unpacking {archive.file} to {safe_text(target)}")
+    watch.kept = "the archive is kept, nothing was unpacked"
     try:
         temporary.mkdir(mode=fsio.FOLDER_MODE)
         hashes = _write_members(archive, path, temporary, watch)
         for _ in read_members(spec, archive, temporary, watch, hashing=False):
             pass  # each is checked as it is read
         files = {name: _file_stamp(temporary / name, digest) for name, digest in hashes.items()}
+        if not install:
+            return target
         stamps.write(temporary, replace(stamp, files=files))
         fsio.fsync_folder(temporary)
         _put_in_place(temporary, target, watch)
@@ -116,6 +126,27 @@ def unpack(
     return target
 
 
+def guess_layout(spec: DatasetSpec, path: Path, watch: Watch) -> ArchiveSpec:
+    """Which of a dataset's archives a file is, by the folder that its first members lie in.
+
+    Raises:
+        DamagedError: it is not a gzipped tar stream, or holds none of the folders.
+    """
+    stream = _Counted(path, path.name, watch, MAX_TOTAL_BYTES)
+    try:
+        for number, header in enumerate(TarStream(stream, path.name, MAX_MEMBERS)):
+            first = header.name.removeprefix("./").split("/")[0]
+            for archive in spec.archives:
+                if first == archive.folder:
+                    return archive
+            if number >= 3:
+                break
+    finally:
+        stream.close()
+    folders = " or ".join(archive.folder for archive in spec.archives)
+    raise _bad_member(path.name, f"does not hold {spec.title}: expected the folder {folders}")
+
+
 def _file_stamp(path: Path, digest: str) -> FileStamp:
     found = path.stat()
     return FileStamp(found.st_size, found.st_mtime_ns, digest)
@@ -123,25 +154,26 @@ def _file_stamp(path: Path, digest: str) -> FileStamp:
 
 def _write_members(archive: ArchiveSpec, path: Path, folder: Path, watch: Watch) -> dict[str, str]:
     """Write the expected members; returns the SHA-256 of each."""
-    stream = _Counted(path, watch, MAX_TOTAL_BYTES + _TAIL_BYTES)
+    title = archive.file
+    stream = _Counted(path, title, watch, MAX_TOTAL_BYTES + _TAIL_BYTES)
     try:
-        tar = TarStream(stream, path.name, MAX_MEMBERS)
+        tar = TarStream(stream, title, MAX_MEMBERS)
         hashes: dict[str, str] = {}
         for header in tar:
-            name = _expected_name(archive, header, path.name)
+            name = _expected_name(archive, header, title)
             if name is None:
-                _ignore(header, path.name, watch)
+                _ignore(header, title, watch)
             elif name in hashes:
-                raise _bad_member(path.name, f"holds {name} twice")
+                raise _bad_member(title, f"holds {name} twice")
             else:
-                _check_size(archive, name, header.size, path.name)
+                _check_size(archive, name, header.size, title)
                 hashes[name] = _write(tar, folder / name)
         stream.drain()
     finally:
         stream.close()
     for name in archive.data_members:
         if name not in hashes:
-            raise _bad_member(path.name, f"has no {name}")
+            raise _bad_member(title, f"has no {name}")
     return hashes
 
 
@@ -214,7 +246,7 @@ def _put_in_place(temporary: Path, target: Path, watch: Watch) -> None:
         old = _trash_name(target) if ours else _aside_name(target)
         target.rename(old)
         if not ours:
-            watch.note(f"the damaged {target.name} that was here is kept as {old.name}")
+            watch.note(f"the {target.name} that was here is kept as {old.name}")
             old = None
     try:
         temporary.rename(target)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -22,16 +21,6 @@ from cifar_tui.fsio import dump_json
 MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
 HEADER_LIMIT = 1_000_000
-
-
-class CheckpointSink(Protocol):
-    """Where a trainer puts its checkpoints."""
-
-    def save(
-        self, step: int, files: Mapping[str, bytes], manifest: dict[str, Any], *, best: bool = False
-    ) -> Any:
-        """Make a checkpoint durable, then prune older ones; returns what it is called, or None if none is kept."""
-        ...
 
 
 def model_bytes(module: nn.Module) -> bytes:

@@ -45,7 +45,7 @@ class Control:
         self._request(StopRequest("stop", evaluate, reason))
 
     def stop_for_signal(self, number: int, name: str) -> None:
-        """Finish the chunk, save, end. Safe in a signal handler only if no other method runs in its thread."""
+        """Finish the chunk, save, end. Not for a signal handler: it takes a lock."""
         self._request(StopRequest("signal", False, f"stopped by {name}", number))
 
     def kill(self) -> None:

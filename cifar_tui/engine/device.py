@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -33,7 +34,7 @@ class Device:
 
     @property
     def kind(self) -> str:
-        """ "cpu", "cuda" or "mps"."""
+        """Its type: "cpu", "cuda" or "mps"."""
         return self.torch_device.type
 
     def to_json(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _hardware_name(name: str) -> str:
     if name == "mps":
         return f"{platform.machine()} GPU"
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a kernel file
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
             for line in file:
                 if line.startswith("model name"):
                     return safe_text(line.partition(":")[2].strip(), 60)

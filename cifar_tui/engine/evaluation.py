@@ -162,7 +162,7 @@ def _per_class(confusion: NDArray[np.int64], names: tuple[str, ...]) -> list[dic
 
 
 def _calibration(predictions: Predictions) -> dict[str, Any]:
-    confidence = predictions.confidence.astype(np.float64)
+    confidence = np.nan_to_num(predictions.confidence.astype(np.float64))
     correct = predictions.predicted == predictions.labels
     which = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
     bins, error = [], 0.0

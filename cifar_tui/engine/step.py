@@ -120,7 +120,7 @@ class EagerStep:
         logits = self._module(images)
         loss = functional.cross_entropy(logits, labels)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             if self._l2_reg:
                 loss = loss.detach() + self._add_l2()

@@ -60,7 +60,9 @@ class Residual(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """``x + layers(x)``."""
-        out: Tensor = super().forward(x)
+        out = x
+        for layer in self:
+            out = layer(out)
         return x + out
 
 

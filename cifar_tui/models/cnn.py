@@ -55,7 +55,7 @@ def build(config: RunConfig, num_classes: int) -> nn.Module:
     width, channels, convolutions = config.num_nodes, 3, {}
     for index, filters in enumerate(FILTERS):
         is_last = index == len(FILTERS) - 1
-        # The notebook has relu before pool; the other order gives the same numbers on a quarter of the pixels.
+        # The notebook has relu before pool; this order gives the same numbers for a quarter of the work.
         convolutions[f"block_{index}"] = blocks.sequence(
             nn.Sequential,
             conv=nn.Conv2d(channels, filters, 3),

@@ -382,6 +382,8 @@ def _secure(path: Path) -> int:
     try:
         descriptor = open_regular(path, follow=False)
     except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise
         raise OSError(errno.EIO, f"{path.name} was not written", str(path)) from None
     try:
         os.fchmod(descriptor, FILE_MODE)

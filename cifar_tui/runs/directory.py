@@ -57,6 +57,7 @@ __all__ = [
 
 SCHEMA = 1
 _META_LIMIT = 16 << 20
+_LEFTOVER_AGE = 60.0
 
 
 def runs_dir(option: Path | str | None = None) -> Path:
@@ -139,6 +140,7 @@ class RunDirectory:
         try:
             make_folder(runs_dir)
             _refuse_open_folder(runs_dir)
+            sweep_leftovers(runs_dir, older_than=_LEFTOVER_AGE)
             return _build(runs_dir, meta, name, base)
         except OSError as error:
             raise from_os_error(
@@ -274,7 +276,7 @@ def delete_run(run: RunDirectory) -> None:
             return
         with RunLock(run):
             discard(run.path)
-        sweep_leftovers(run.root)
+        sweep_leftovers(run.root, older_than=_LEFTOVER_AGE)
     except OSError as error:
         raise from_os_error(error, "delete", run.path) from error
 

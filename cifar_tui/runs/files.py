@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import stat
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -137,10 +138,14 @@ def remove_tree(path: Path) -> None:
             path.unlink()
 
 
-def sweep_leftovers(folder: Path) -> int:
+def sweep_leftovers(folder: Path, *, older_than: float = 0.0) -> int:
     """Remove the ``.tmp-*`` and ``.trash-*`` that dead processes left in `folder`.
 
     Those of another live process stay, and so do those this process is working on.
+
+    Args:
+        folder: where to look.
+        older_than: seconds; younger ones stay too. For folders without a lock, that other machines may share.
 
     Returns:
         How many were removed.
@@ -151,6 +156,8 @@ def sweep_leftovers(folder: Path) -> int:
             owner = leftover_owner(name)
             path = folder / name
             if owner is None or path in _in_use or (owner != os.getpid() and process_alive(owner)):
+                continue
+            if older_than and time.time() - path.lstat().st_mtime < older_than:
                 continue
             remove_tree(path)
             removed += 1

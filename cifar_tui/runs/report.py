@@ -321,7 +321,7 @@ def _well_formed(summary: RunSummary) -> bool:
     counts = (summary.step, summary.target, summary.checkpoints)
     best = (summary.best_test_accuracy, summary.best_step)
     return (
-        summary.state in {"done", "stopped", "diverged", "failed", "interrupted", "new"}
+        summary.state in ("done", "stopped", "diverged", "failed", "interrupted", "new")
         and all(type(text) is str for text in texts)
         and all(type(count) is int for count in counts)
         and type(summary.seconds) in {int, float}

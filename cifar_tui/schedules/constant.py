@@ -13,6 +13,6 @@ RANK = 1
 OPTIONS: frozenset[str] = frozenset()
 
 
-def learning_rate(step: int, total: int, config: RunConfig) -> float:  # noqa: ARG001 - one signature for all
+def learning_rate(step: int, total: int, config: RunConfig) -> float:  # noqa: ARG001 - one form for all
     """The rate of step `step` (0 is the first) of `total`."""
     return config.learning_rate * warm_up(step, config.warmup_steps)

@@ -13,7 +13,7 @@ import cifar_tui
 from cifar_tui import events
 from cifar_tui.config import RunConfig
 from cifar_tui.engine.control import Control
-from cifar_tui.errors import CifarTuiError, SystemResourceError, UsageError
+from cifar_tui.errors import CifarTuiError, InterruptedBySignal, SystemResourceError, UsageError
 from cifar_tui.mailbox import Mailbox
 from cifar_tui.recipe import Recipe
 from cifar_tui.runs import report as run_report
@@ -53,11 +53,15 @@ class Session:
         self.error: BaseException | None = None
         self.trainer: Trainer | None = None
         self._recorder: Recorder | None = None
+        self._lock: RunLock | None = None
+        self._recreations = 0
 
     def emit(self, event: events.Event) -> None:
         """Record an event and leave it in the mailbox."""
         if self._recorder is not None and not isinstance(event, events.Phase):
             self._recorder.append(event)
+            if self._recorder.recreations > self._recreations:
+                self._recover()
         self.mailbox.put(event)
 
     def run(self) -> events.RunEnded | None:
@@ -66,7 +70,7 @@ class Session:
             with contextlib.ExitStack() as stack:
                 try:
                     self._run(stack)
-                except Exception as error:  # noqa: BLE001 - a worker thread must hand over whatever it met
+                except Exception as error:  # noqa: BLE001 - a worker thread hands over whatever it met
                     self.error = _translate(error)
                     self._record_failure()
         except Exception as error:  # noqa: BLE001
@@ -82,7 +86,7 @@ class Session:
         else:
             raise UsageError("nothing to train: neither a recipe nor a run to resume")
 
-    # ---- a new run ------------------------------------------------------------------------------------------
+    # ---- a new run ----
 
     def _start(self, stack: contextlib.ExitStack, recipe: Recipe) -> None:
         config, request = recipe.config, self.request
@@ -90,6 +94,7 @@ class Session:
             self.emit(events.Note(time=time.time(), level="warning", id="W-CONFIG", text=text))
         dataset, data, device = self._prepare(config)
         run, sink = None, None
+        described = prepare.describe(dataset, data)
         meta = {
             "title": request.title,
             "config": config.model_dump(),
@@ -97,7 +102,7 @@ class Session:
             "preset": recipe.preset,
             "versions": versions(),
             "device": device.to_json(),
-            "dataset": prepare.describe(dataset, data),
+            "dataset": described,
             "parent": None,
         }
         if request.record:
@@ -107,15 +112,16 @@ class Session:
             self._hold(stack, run)
             sink = CheckpointStore(run.checkpoints, config.checkpoint_keep)
         trainer = self._build(config, data, device, sink)
-        self._train(trainer, run, meta["dataset"], [])
+        self._train(trainer, run, described, [])
 
-    # ---- an old one -----------------------------------------------------------------------------------------
+    # ---- an old one ----
 
     def _resume(self, stack: contextlib.ExitStack, run: RunDirectory) -> None:
         meta = run.meta()
         recipe = resume.changed_recipe(run, meta, self.request)
-        stack.enter_context(RunLock(run))
+        self._lock = stack.enter_context(RunLock(run))
         store = CheckpointStore(run.checkpoints, recipe.config.checkpoint_keep)
+        store.sweep()
         info, manifest, notes = store.newest_good(self.request.at)
         dataset, data, device = self._prepare(recipe.config)
         resume.check_data(run.id, manifest, data.fingerprint)
@@ -131,14 +137,11 @@ class Session:
             )
         from cifar_tui.engine import checkpoint
 
-        limit = 1 << 40
-        files = [
-            checkpoint.read_file(info.path / name, limit)
-            for name in (checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE)
-        ]
-        trainer.restore(info.step, manifest, files[0], files[1], f"{run.id}/{info.name}")
+        names = (checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE)
+        files = {name: checkpoint.read_file(info.path / name, 1 << 40) for name in names}
+        trainer.restore(info.step, manifest, files, f"{run.id}/{info.name}")
         run_report.mark_interrupted(run)
-        self._hold(stack, run, locked=True)
+        self._hold(stack, run)
         for text in notes:
             self.emit(
                 events.Note(time=time.time(), level="warning", id="W-CKPT-DAMAGED", text=text, step=info.step)
@@ -148,12 +151,22 @@ class Session:
         run.update_meta(config=recipe.config.model_dump(), device=device.to_json(), versions=versions())
         self._train(trainer, run, prepare.describe(dataset, data), differences)
 
-    # ---- what both do ---------------------------------------------------------------------------------------
+    # ---- what both do ----
 
-    def _hold(self, stack: contextlib.ExitStack, run: RunDirectory, *, locked: bool = False) -> None:
+    def _recover(self) -> None:
+        """The run's folder was deleted under way and made anew: lock it again and fill it."""
+        assert self._recorder is not None
+        self._recreations = self._recorder.recreations
+        if self._lock is not None:
+            self._lock.renew()
+        self.control.checkpoint_now()
+        text = "the run's folder was deleted; it was made anew, and a full checkpoint follows"
+        self.mailbox.put(events.Note(time=time.time(), level="warning", id="W-RUN-RECREATED", text=text))
+
+    def _hold(self, stack: contextlib.ExitStack, run: RunDirectory) -> None:
         """Take the lock of a run and open its record."""
-        if not locked:
-            stack.enter_context(RunLock(run))
+        if self._lock is None:
+            self._lock = stack.enter_context(RunLock(run))
         self.run_id = run.id
         self._recorder = Recorder(run)
         stack.callback(self._recorder.close)
@@ -163,6 +176,7 @@ class Session:
         self._phase("import", "torch")
         from cifar_tui.engine import device as devices
 
+        self._end_early()
         gc.freeze()  # a full collection over torch's objects would stop every thread for 0.2 s
         device = devices.select(config.device, config.threads)
         self._phase("data", config.dataset)
@@ -175,6 +189,7 @@ class Session:
             emit=self.emit,
             cancelled=lambda: self.control.stop_request is not None,
         )
+        self._end_early()
         data = prepare.split(dataset, config)
         if dataset.state != "ready":
             self.emit(_data_note(dataset))
@@ -224,6 +239,14 @@ class Session:
         self.ended = ended
         self.emit(ended)
 
+    def _end_early(self) -> None:
+        """End where a stop was asked for before there is anything to save."""
+        stop = self.control.stop_request
+        if stop is not None:
+            raise InterruptedBySignal(
+                stop.signal or 2, f"{stop.reason} before the training began", state="nothing changed"
+            )
+
     def _phase(self, phase: events.PhaseName, text: str) -> None:
         self.emit(
             events.Phase(
@@ -237,21 +260,9 @@ class Session:
         if trainer is None or self._recorder is None or self.ended is not None:
             return
         code = error.exit_code if isinstance(error, CifarTuiError) else 1
-        self.ended = events.RunEnded(
-            time=time.time(),
-            run=trainer.run_id,
-            state="failed",
-            step=trainer.step,
-            seconds=trainer.seconds,
-            steps_per_second=trainer.times.average_rate,
-            median_step_us=trainer.times.percentile_us(50),
-            p95_step_us=trainer.times.percentile_us(95),
-            train=trainer.last.get("train"),
-            test=trainer.last.get("test"),
-            best=trainer.best,
-            reason=str(error),
-            exit=code,
-        )
+        from cifar_tui.engine.trainer import ended_event
+
+        self.ended = ended_event(trainer, "failed", str(error), code)
         self.emit(self.ended)
 
 

@@ -47,7 +47,7 @@ def evaluate_run(
         `{"run", "step", "checkpoint", "dataset", "splits": {name: report}}`, see `engine.evaluation.report`.
 
     Raises:
-        CifarTuiError: the run, its checkpoint or its dataset is not there or damaged; a split it does not have.
+        CifarTuiError: the run, its checkpoint, its dataset or a split is not there, or damaged.
     """
     meta = run.meta()
     values = recorded_config(run, meta)

@@ -35,7 +35,9 @@ def fork(
         runs_dir: where the new run goes.
         at: step of the checkpoint; None for the newest good one.
         name: id of the new run; None for the first free one.
-        flags, sets, file: changes to the config, as typed. The model's shape and the dataset stay.
+        flags: changes to the config by field name, as typed. The model's shape and the dataset stay.
+        sets: the same as ``key=value``.
+        file: the same as a TOML file.
         best: take the best checkpoint in place of the newest.
 
     Returns:

@@ -90,8 +90,8 @@ def split(dataset: Dataset, config: RunConfig) -> TrainingData:
     train, validation = dataset.train, None
     if config.validation_examples >= len(train):
         raise UsageError(
-            f"validation_examples is {config.validation_examples}, but {dataset.name} has {len(train)} training "
-            "pictures",
+            f"validation_examples is {config.validation_examples}, "
+            f"but {dataset.name} has {len(train)} training pictures",
             id="E-CONFIG-VALUE",
         )
     if config.validation_examples:
@@ -150,7 +150,8 @@ def check_memory(config: RunConfig, num_classes: int) -> None:
     if needed > have:
         raise UsageError(
             f"{config.model} with hidden_layers {config.hidden_layers}, num_nodes {config.num_nodes} and "
-            f"batch_size {config.batch_size} needs about {human_bytes(needed)} of memory, have {human_bytes(have)}",
+            f"batch_size {config.batch_size} needs about {human_bytes(needed)} of memory, "
+            f"have {human_bytes(have)}",
             hint="use fewer nodes or layers, or a smaller batch",
             id="E-CONFIG-MEMORY",
         )

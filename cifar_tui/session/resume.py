@@ -1,4 +1,4 @@
-"""The rules of going on with a run: what may change, what makes it not bit-exact, and from where it goes on."""
+"""The rules of going on with a run: what may change, and what makes it not bit-exact."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _table(differences: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def inexact(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs from the machine that wrote a checkpoint, in words; empty where the resume is bit-exact."""
+    """What differs from the machine that wrote a checkpoint, in words; empty for a bit-exact resume."""
     device = manifest.get("device") or {}
     pairs = {
         "torch": (manifest.get("torch"), now["torch"]),
@@ -128,7 +128,8 @@ def check_data(run_id: str, manifest: Mapping[str, Any], fingerprint: str) -> No
     old = manifest.get("dataset_fingerprint")
     if old != fingerprint:
         raise DamagedError(
-            f'run "{run_id}" was trained on other pictures (fingerprint {str(old)[:12]}, here {fingerprint[:12]})',
+            f'run "{run_id}" was trained on other pictures: '
+            f"fingerprint {str(old)[:12]}, here {fingerprint[:12]}",
             state="the run is untouched",
             hint="cifar-tui data verify",
             id="E-RESUME-DATA",

@@ -36,6 +36,10 @@ META: dict[str, Any] = {"title": "first", "config": {"model": "cnn", "steps": 10
 DEAD_PID = 2**22 + 7  # beyond the largest process id of Linux
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def make(root: Path, name: str, **more: Any) -> RunDirectory:
     return RunDirectory.create(root, {**META, **more}, name=name, stem="cnn")
 
@@ -85,7 +89,7 @@ def test_threads_that_make_numbered_runs_at_once_get_different_names(tmp_path: P
     assert sorted(ids) == sorted(f"r-{n}" for n in range(1, 31))
     for run in list_runs(tmp_path):
         assert run.meta()["id"] == run.id == json.loads(run.run_json.read_text())["id"]
-    assert sorted(os.listdir(tmp_path)) == sorted(ids)
+    assert sorted(names_in(tmp_path)) == sorted(ids)
 
 
 def test_a_taken_name_is_refused_with_both_ways_on(tmp_path: Path) -> None:
@@ -97,7 +101,7 @@ def test_a_taken_name_is_refused_with_both_ways_on(tmp_path: Path) -> None:
     assert "cifar-tui train --resume cnn-a" in str(caught.value.hint)
     assert "--name cnn-a-1" in str(caught.value.hint)
     assert run.run_json.read_bytes() == before
-    assert os.listdir(tmp_path) == ["cnn-a"]
+    assert names_in(tmp_path) == ["cnn-a"]
 
 
 def test_a_run_is_never_seen_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +112,7 @@ def test_a_run_is_never_seen_half_made(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(CifarTuiError) as caught:
         make(tmp_path, "a")
     assert caught.value.exit_code == 74
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_an_unknown_run_names_the_nearest_one(tmp_path: Path) -> None:
@@ -124,8 +128,21 @@ def test_an_unknown_run_names_the_nearest_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [None, b"", b"{", b"[]", b"null", b'{"schema": "1"}', b'{"schema": true}', b'{"schema": 0}', b"{}"]
-    + [b"\xff\xfe", b'{"schema": 1, "x": NaN}', b"[" * 100_000, b'{"schema": 1' + b"0" * 5000 + b"}"],
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"schema": "1"}',
+        b'{"schema": true}',
+        b'{"schema": 0}',
+        b"{}",
+        b"\xff\xfe",
+        b'{"schema": 1, "x": NaN}',
+        b"[" * 100_000,
+        b'{"schema": 1' + b"0" * 5000 + b"}",
+    ],
 )
 def test_a_missing_or_corrupt_record_is_damage(tmp_path: Path, content: bytes | None) -> None:
     run = make(tmp_path, "a")
@@ -173,7 +190,7 @@ def test_delete_removes_all_and_refuses_a_run_in_use(tmp_path: Path) -> None:
         delete_run(run)
     assert run.run_json.exists()
     delete_run(run)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
     with pytest.raises(NotThereError):
         delete_run(run)
 
@@ -207,8 +224,16 @@ def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_stay(tmp
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("x")
     assert sweep_leftovers(tmp_path) == 2
-    assert sorted(os.listdir(tmp_path)) == sorted([f".tmp-{os.getppid()}-0", ".tmp-x", "run"])
+    assert sorted(names_in(tmp_path)) == sorted([f".tmp-{os.getppid()}-0", ".tmp-x", "run"])
     assert sweep_leftovers(tmp_path / "none") == 0
+
+
+def test_making_a_run_sweeps_what_is_old_and_leaves_what_is_young(tmp_path: Path) -> None:
+    for name in (f".tmp-{DEAD_PID}-0", f".tmp-{DEAD_PID}-1"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / f".tmp-{DEAD_PID}-0", (0, 0))
+    make(tmp_path, "a")
+    assert names_in(tmp_path) == [f".tmp-{DEAD_PID}-1", "a"]
 
 
 def test_sweeping_does_not_follow_links(tmp_path: Path) -> None:
@@ -216,7 +241,7 @@ def test_sweeping_does_not_follow_links(tmp_path: Path) -> None:
     (tmp_path / "precious" / "file").write_text("x")
     (tmp_path / f".trash-{DEAD_PID}-1").symlink_to(tmp_path / "precious")
     sweep_leftovers(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == ["precious"]
+    assert sorted(names_in(tmp_path)) == ["precious"]
     assert (tmp_path / "precious" / "file").exists()
 
 
@@ -280,8 +305,32 @@ def test_fault_101_a_folder_of_others_that_all_may_write_is_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ["../x", "/x", ".", "..", "", "-rf", "_x", "CON", "nul", "com1", "LPT9.txt", "a\0", "a\n", "a" * 65]
-    + [".hidden", "a.", "é", "a b", "a/b", "a\\b", "x" * 300, "\u202eabc", "[bold]x", "\ud800"],
+    [
+        "../x",
+        "/x",
+        ".",
+        "..",
+        "",
+        "-rf",
+        "_x",
+        "CON",
+        "nul",
+        "com1",
+        "LPT9.txt",
+        "a\0",
+        "a\n",
+        "a" * 65,
+        ".hidden",
+        "a.",
+        "é",
+        "a b",
+        "a/b",
+        "a\\b",
+        "x" * 300,
+        "\u202eabc",
+        "[bold]x",
+        "\ud800",
+    ],
 )
 def test_fault_098_bad_run_names_are_refused_with_a_valid_suggestion(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -298,7 +347,7 @@ def test_fault_098_bad_run_names_are_refused_with_a_valid_suggestion(tmp_path: P
     ):
         with pytest.raises(UsageError):
             attempt()
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("text", ["a", "0", "cnn-1", "A.b_c-D", "a" * 64, "console", "com10", "a.-"])

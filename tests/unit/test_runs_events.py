@@ -337,7 +337,8 @@ def test_reading_what_is_missing_or_no_file_is_harmless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"[" * 100_000, b"1" * 5000, b'{"event": 3}', b'{"event": "note"}', b"", b"\xff", b"NaN", b'"\\ud800"']
+    "line",
+    [b"[" * 100_000, b"1" * 5000, b'{"event": 3}', b'{"event": "note"}', b"", b"\xff", b"NaN", b'"\\ud800"'],
 )
 def test_lines_that_are_no_events_are_counted(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "events.jsonl"

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ with RunLock(RunDirectory(Path(sys.argv[1]), "a")):
     print("locked", flush=True)
     sys.stdin.read()
 """
+
+
+def fork() -> int:
+    """`os.fork`; Python 3.12 and later warn of the test runner's threads, which the child does not use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 @pytest.fixture
@@ -98,9 +106,15 @@ def test_asking_who_holds_the_lock_turns_no_trainer_away(run: RunDirectory) -> N
 def test_a_child_process_does_not_keep_the_lock(run: RunDirectory) -> None:
     lock = RunLock(run)
     lock.acquire()
-    command = [sys.executable, "-c", "import os, sys; print(os.listdir('/dev/fd'), flush=True); sys.stdin.read()"]
+    command = [
+        sys.executable,
+        "-c",
+        "import os, sys; print(os.listdir('/dev/fd'), flush=True); sys.stdin.read()",
+    ]
     descriptor = lock._descriptor
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, close_fds=False) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, close_fds=False
+    ) as child:
         assert child.stdout is not None
         assert f"'{descriptor}'" not in child.stdout.readline()
         lock.release()
@@ -112,7 +126,7 @@ def test_a_forked_child_does_not_keep_a_released_lock(run: RunDirectory) -> None
     lock = RunLock(run)
     lock.acquire()
     reader, writer = os.pipe()
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         os.read(reader, 1)
         os._exit(0)
