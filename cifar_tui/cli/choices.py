@@ -21,7 +21,7 @@ def list_optimizers(as_json: common.Json = False) -> None:
     from cifar_tui import catalog
     from cifar_tui.config import OPTIONS
 
-    found = []
+    found: list[dict[str, Any]] = []
     for name in catalog.names("optimizers"):
         module = catalog.get("optimizers", name)
         mine = ["learning_rate", *(option for option in OPTIONS if option in module.OPTIONS)]

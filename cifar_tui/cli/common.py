@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -109,6 +110,14 @@ def table(
             cells.append(pad + shown if column in right else shown + pad)
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def command(text: str, *, data_dir: str | None = None, runs_dir: str | None = None) -> str:
+    """A command for a hint that works as written: with the folders that were given on the command line."""
+    for flag, value in (("--data-dir", data_dir), ("--runs-dir", runs_dir)):
+        if value is not None:
+            text += f" {flag} {safe_text(shlex.quote(value))}"
+    return f"cifar-tui {text}"
 
 
 def terminal_width() -> int:

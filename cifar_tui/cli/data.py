@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 app = common.new_app(help="Datasets: what is on disk, fetching it, checking it, and numbers about it.")
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[DATASET]...", help="cifar10, cifar100, synthetic; all if none.")
+    list[str] | None,
+    typer.Argument(metavar="[DATASET]...", help="cifar10, cifar100, synthetic; all if none."),
 ]
 AllowUnverified = Annotated[
     bool,
@@ -62,7 +63,8 @@ def download(
 ) -> None:
     """Fetch a dataset, check and unpack it.
 
-    Nothing happens where it is there already. A download that was cut goes on where it stopped. Ctrl+C keeps what has arrived.
+    Nothing happens where it is there already. A download that was cut goes on where it stopped. Ctrl+C
+    keeps what has arrived.
     """
     from cifar_tui.datasets import fetch, get_spec
 
@@ -130,12 +132,14 @@ def verify(
                 found.append(_with_failure(status(name, folder), error))
                 failures.append(error)
     show(found, as_json)
-    for error in failures[:-1]:
-        if not as_json:
-            common.say(error.block())
     if failures:
-        damaged = [error for error in failures if isinstance(error, DamagedError)]
-        raise damaged[-1] if damaged else failures[-1]
+        failures.sort(
+            key=lambda failure: isinstance(failure, DamagedError)
+        )  # the last one gives the exit code
+        for failure in failures[:-1]:
+            if not as_json:
+                common.say(failure.block())
+        raise failures[-1]
 
 
 @app.command(epilog="Example: cifar-tui data stats synthetic --split test")

@@ -29,6 +29,7 @@ def train(
     as_json: bool = False,
     charts: bool | None = None,
     next_commands: bool = True,
+    quiet: bool = False,
 ) -> tuple[Session, int]:
     """Run a request to its end and print its report.
 
@@ -38,6 +39,7 @@ def train(
         as_json: print the events in place of lines and report.
         charts: whether to draw charts at the end; None where there is a terminal.
         next_commands: whether to say what to do next.
+        quiet: show nothing while it runs nor at its end.
 
     Returns:
         The session, and the exit code.
@@ -48,9 +50,9 @@ def train(
     from cifar_tui.session import Session
 
     session, screen = Session(request), Screen.current()
-    view = make_view(screen, as_json)
+    view = View() if quiet else make_view(screen, as_json)
     with SignalWatch() as watch:
-        _drive(session, view, watch, as_json)
+        _drive(session, view, watch, as_json or quiet)
     ended, error = session.ended, session.error
     if isinstance(error, InterruptedBySignal) and watch.number:
         raise InterruptedBySignal(
@@ -61,7 +63,7 @@ def train(
     assert ended is not None
     if ended.state == "diverged":
         raise _diverged(session, view, places)
-    if not as_json:
+    if not (as_json or quiet):
         if watch.number:
             _say_stopped(session, view, watch, places)
         else:

@@ -26,7 +26,7 @@ def models(ctx: typer.Context, as_json: common.Json = False) -> None:
         return
     from cifar_tui import catalog
 
-    found = []
+    found: list[dict[str, Any]] = []
     for name in catalog.names("models"):
         config, rows = _layers(name, Asked(), 10)
         found.append(
@@ -43,11 +43,11 @@ def models(ctx: typer.Context, as_json: common.Json = False) -> None:
     if as_json:
         common.print_json(found)
         return
-    rows = [
+    lines = [
         [each["name"], f"{each['parameters']:,}", human_count(each["flops"]), each["summary"]]
         for each in found
     ]
-    print(common.table(("model", "parameters", "FLOPs", "what it is"), rows, right=(1, 2)))
+    print(common.table(("model", "parameters", "FLOPs", "what it is"), lines, right=(1, 2)))
 
 
 @app.command("show", cls=SectionedCommand, epilog="Example: cifar-tui models show cnn --num-nodes 256")
@@ -122,7 +122,7 @@ def _forward(config: RunConfig, classes: int, rows: list[LayerInfo]) -> tuple[in
     check_memory(config, classes)
     import torch
 
-    from cifar_tui.engine.trainer import build_module
+    from cifar_tui.engine.build import build_module
 
     module = build_module(config, classes, torch.device("cpu")).eval()
     with torch.inference_mode():

@@ -49,7 +49,9 @@ def samples(
     ] = "auto",
     allow_unverified: Annotated[
         bool,
-        typer.Option("--allow-unverified", help="Accept well-formed data whose hash is not the official one."),
+        typer.Option(
+            "--allow-unverified", help="Accept well-formed data whose hash is not the official one."
+        ),
     ] = False,
     data_dir: common.DataDir = None,
     as_json: common.Json = False,
@@ -144,7 +146,9 @@ def _target(text: str, force: bool) -> Path:
         raise CannotCreateError(f"{path} is a folder, expected the name of a PNG file")
     if path.exists() and not force:
         raise CannotCreateError(
-            f"{path} exists already", state="nothing changed", hint="add --force to replace it, or name another"
+            f"{path} exists already",
+            state="nothing changed",
+            hint="add --force to replace it, or name another",
         )
     return path
 

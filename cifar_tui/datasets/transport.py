@@ -13,10 +13,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cifar_tui.datasets.transfer import Meter, Timing, Watch
 from cifar_tui.text import safe_text
+
+if TYPE_CHECKING:
+    import requests
 
 _CHUNK = 1 << 16
 _QUEUE_CHUNKS = 4  # what is in it is lost by kill -9, so it is short
@@ -146,9 +149,7 @@ class Exchange:
     def _work(self) -> None:
         phase = "connect"
         try:
-            import requests
-
-            with requests.Session() as session:
+            with _session() as session:
                 response = session.get(
                     self._url,
                     headers=self._headers,
@@ -176,6 +177,17 @@ class Exchange:
             self._put(bytes(data))
 
 
+def _session() -> requests.Session:
+    """A session that leaves redirects alone: ours are checked hop by hop."""
+    import requests
+
+    class Session(requests.Session):
+        def get_redirect_target(self, _response: requests.Response) -> None:
+            """No target: the library would already fail on an address that cannot be read."""
+
+    return Session()
+
+
 def _describe(error: Exception, phase: str) -> TransportError:
     """One line about a failure, and which kind it is."""
     import requests
@@ -190,8 +202,7 @@ def _describe(error: Exception, phase: str) -> TransportError:
         return TransportError("no connection in time", "timeout")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return TransportError("stalled: no answer in time", "read")
-    invalid = (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError)
-    if isinstance(error, invalid):
+    if phase == "connect" and isinstance(error, ValueError):
         return TransportError(f"the address cannot be used: {reason}", "request")
     if phase == "connect" and not _answered(error):
         return TransportError(f"no connection: {reason}", "connect")

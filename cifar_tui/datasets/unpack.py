@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gzip
 import hashlib
 import os
@@ -237,26 +236,24 @@ def _bad_member(title: str, what: str, identifier: str = "E-DATA-ARCHIVE") -> Da
 def _put_in_place(temporary: Path, target: Path, watch: Watch) -> None:
     """Rename the finished folder to its name; what was there before is removed if ours, else kept aside."""
     old: Path | None = None
-    try:
-        found = target.lstat()
-    except FileNotFoundError:
-        pass
-    else:
-        ours = stat.S_ISDIR(found.st_mode) and (stamps.read(target) is not None or not any(target.iterdir()))
+    ours = False
+    if os.path.lexists(target):
+        plain = stat.S_ISDIR(target.lstat().st_mode)
+        ours = plain and (stamps.read(target) is not None or not any(target.iterdir()))
         old = _trash_name(target) if ours else _aside_name(target)
         target.rename(old)
-        if not ours:
-            watch.note(f"the {target.name} that was here is kept as {old.name}")
-            old = None
     try:
         temporary.rename(target)
-    except OSError as error:
-        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
-            raise
-        raise DamagedError(f"{target} appeared while it was unpacked", id="E-DATA-ARCHIVE") from error
+    except OSError:
+        if old is not None:
+            with suppress(OSError):
+                old.rename(target)
+        raise
     fsio.fsync_folder(target.parent)
-    if old is not None:
+    if old is not None and ours:
         shutil.rmtree(old, ignore_errors=True)
+    elif old is not None:
+        watch.note(f"the {target.name} that was here is kept as {old.name}")
 
 
 def _trash_name(target: Path) -> Path:

@@ -39,6 +39,7 @@ class Control:
         self._checkpoint = False
         self._evaluate = False
         self._target: int | None = None
+        self._learning_rate: float | None = None
 
     def stop(self, *, evaluate: bool = False, reason: str = "stopped by the user") -> None:
         """Finish the chunk, save, evaluate if asked, end."""
@@ -82,6 +83,12 @@ class Control:
             self._target = max(0, step)
             self._changed.notify_all()
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Scale the rest of the schedule so that its present rate becomes `rate`."""
+        with self._changed:
+            self._learning_rate = rate
+            self._changed.notify_all()
+
     @property
     def stop_request(self) -> StopRequest | None:
         """The first stop asked for, unless a kill came after it."""
@@ -109,6 +116,12 @@ class Control:
         with self._changed:
             target, self._target = self._target, None
             return target
+
+    def take_learning_rate(self) -> float | None:
+        """A new learning rate, or None; asks once."""
+        with self._changed:
+            rate, self._learning_rate = self._learning_rate, None
+            return rate
 
     def wait_while_paused(self, timeout: float) -> None:
         """Sleep until anything is asked for, or `timeout` seconds passed."""

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from cifar_tui import catalog, events
 from cifar_tui.config import RunConfig
 from cifar_tui.datasets.split import Split
 from cifar_tui.engine import checkpoint
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
+from cifar_tui.engine.build import build_module
 from cifar_tui.engine.control import Control
 from cifar_tui.engine.device import Device
 from cifar_tui.engine.metrics import RunningMetrics, StepTimes
@@ -93,14 +93,15 @@ class Trainer:
         self.steps_per_epoch = order.steps_per_epoch
         self.step = 0
         self.target = target_step(config, self.steps_per_epoch)
-        schedule = catalog.get("schedules", config.schedule)
+        self._schedule = catalog.get("schedules", config.schedule)
+        self.rate_factor = 1.0  # by changes of the learning rate under way
         self._engine: StepEngine = EagerStep(
             self.module,
             self.optimizer,
             splits["train"],
             order,
             batch_size=config.batch_size,
-            learning_rate=lambda step: schedule.learning_rate(step, self.target, config),
+            learning_rate=self._rate_at,
             l2_reg=config.l2_reg,
             seed=config.seed,
         )
@@ -184,7 +185,24 @@ class Trainer:
         self.metrics.add(result.losses, result.accuracies)
         self._losses.extend(result.losses.tolist())
 
+    def _rate_at(self, step: int) -> float:
+        rate: float = self._schedule.learning_rate(step, self.target, self.config)
+        return rate * self.rate_factor
+
+    def _change_rate(self, rate: float) -> None:
+        """Scale the rest of the schedule; checkpoints remember it, so that a resume has the same rates."""
+        old = self._rate_at(self.step)
+        if old > 0 and np.isfinite(rate) and rate > 0:
+            self.rate_factor *= rate / old
+            text = f"learning rate {old:g} -> {rate:g} from step {self.step}"
+            self._emit(
+                events.Note(time=time.time(), level="info", id="I-LEARNING-RATE", text=text, step=self.step)
+            )
+
     def _serve(self) -> None:
+        rate = self.control.take_learning_rate()
+        if rate is not None:
+            self._change_rate(rate)
         if self.control.take_evaluate():
             self._evaluate(final=False)
         if self.control.take_checkpoint():
@@ -269,6 +287,7 @@ class Trainer:
             "engine": self._engine.name,
             "metrics": self.metrics.to_json(),
             "seconds": self.seconds,
+            "rate_factor": self.rate_factor,
             "best": self.rounds.best,
             "last": self.rounds.last,
         }
@@ -289,6 +308,7 @@ class Trainer:
         self.step = self._saver.saved_at = step
         self.metrics = RunningMetrics.from_json(state["metrics"])
         self.seconds = float(state["seconds"])
+        self.rate_factor = float(state.get("rate_factor", 1.0))
         self.rounds.best = state["best"]
         self.rounds.last = {name: dict(values) for name, values in state["last"].items()}
 
@@ -331,7 +351,7 @@ class Trainer:
         self._emit(
             events.Note(time=time.time(), level="error", id=DivergedError.id, step=step + 1, text=text)
         )
-        return self._ended("diverged", text, DivergedError.exit_code)
+        return ended_event(self, "diverged", text, DivergedError.exit_code)
 
     def _replay(self, step: int) -> bool:
         """Run one step again; takes it back and returns False where the weights after it are not finite."""
@@ -353,10 +373,7 @@ class Trainer:
                 raise self._saver.failure
             if stop is None or stop.evaluate:
                 self._evaluate(final=True)
-        return self._ended(state, reason, 128 + stop.signal if stop and stop.signal else 0)
-
-    def _ended(self, state: events.RunState, reason: str, code: int) -> events.RunEnded:
-        return ended_event(self, state, reason, code)
+        return ended_event(self, state, reason, 128 + stop.signal if stop and stop.signal else 0)
 
 
 def ended_event(trainer: Trainer, state: events.RunState, reason: str, code: int) -> events.RunEnded:
@@ -378,11 +395,3 @@ def ended_event(trainer: Trainer, state: events.RunState, reason: str, code: int
         reason=reason,
         exit=code,
     )
-
-
-def build_module(config: RunConfig, num_classes: int, place: torch.device) -> nn.Module:
-    """The model of a config with its initial weights, the same on every device, in channels-last memory."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        module: nn.Module = catalog.get("models", config.model).build(config, num_classes)
-    return module.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

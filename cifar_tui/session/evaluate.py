@@ -58,8 +58,8 @@ def evaluate_run(
     from cifar_tui.engine import checkpoint, evaluation
     from cifar_tui.engine import device as devices
     from cifar_tui.engine.batches import DeviceSplit
+    from cifar_tui.engine.build import build_module
     from cifar_tui.engine.step import kernels, l2_penalty
-    from cifar_tui.engine.trainer import build_module
 
     config = RunConfig(**values)
     place = devices.select(device, threads).torch_device

@@ -106,6 +106,9 @@ class FaultServer:
                 if not data:
                     return
                 head += data
+                if head[:1] == b"\x16":  # a TLS greeting: answer in plain text, as plain servers do
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    return
             lines = head.decode("latin-1").split("\r\n")
             path = lines[0].split(" ")[1]
             headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in lines[1:])}

@@ -699,9 +699,10 @@ def test_fault_020_data_that_is_there_needs_no_traffic(
     def no_network(*_: object) -> None:
         raise AssertionError("a socket was opened")
 
-    monkeypatch.setattr(socket.socket, "connect", no_network)
-    assert fetcher().state == "ready"
-    assert fetcher(offline=True).state == "ready"
+    with monkeypatch.context() as patch:
+        patch.setattr(socket.socket, "connect", no_network)
+        assert fetcher().state == "ready"
+        assert fetcher(offline=True).state == "ready"
     assert fetcher.server.requests == []
 
 

@@ -1,0 +1,95 @@
+"""``cifar-tui demo``: the whole loop with no network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from cifar_tui.cli import common
+from cifar_tui.cli.console import Screen
+from cifar_tui.cli.report_text import Places
+
+app = common.new_app()
+
+# Chosen so that all of it, loading torch included, stays under a minute on two slow cores. The limit of
+# seconds is for machines that are slower still; the steps are what ends it elsewhere.
+RECIPE = {
+    "dataset": "synthetic",
+    "model": "cnn",
+    "hidden_layers": "2",
+    "norm": "batch",
+    "learning_rate": "1e-3",
+    "steps": "400",
+    "threads": "1",
+    "max_seconds": "25",
+    "evaluate_first": "50",
+    "evaluate_growth": "1.5",
+    "eval_train_examples": "2000",
+}
+SAMPLES = 8
+
+
+@app.command(epilog="Example: cifar-tui demo")
+def demo(data_dir: common.DataDir = None, runs_dir: common.RunsDir = None) -> None:
+    """Train a small network on drawn pictures: data, training, charts and report, in under a minute.
+
+    It needs no network and no CIFAR: the pictures are synthetic, so the accuracies say nothing about CIFAR.
+    The training is recorded as a run, like any other.
+    """
+    from cifar_tui.cli import driving
+    from cifar_tui.recipe import resolve
+    from cifar_tui.session import TrainRequest
+
+    common.say(
+        "cifar-tui demo: a small convolutional net learns ten classes of drawn pictures.\n"
+        "The pictures are synthetic (drawn from a seed), not CIFAR; no network is needed."
+    )
+    screen = Screen.current()
+    folder = common.data_dir(data_dir)
+    if screen.terminal:
+        _show_samples(screen, folder)
+    request = TrainRequest(
+        data_dir=folder,
+        runs_dir=common.runs_dir(runs_dir),
+        recipe=resolve(flags=RECIPE),
+        title="demo",
+    )
+    places = Places(data_dir, runs_dir)
+    session, code = driving.train(request, places, charts=True, next_commands=False)
+    if code == 0 and session.run_id is not None:
+        common.say("\nThese figures are for drawn pictures; for the real ones:")
+        common.say(f"  {places.command('train', '--preset', 'seed-cnn')}   downloads CIFAR-10 first")
+        common.say("and with this run:")
+        common.say(f"  {places.command('evaluate', session.run_id)}")
+        common.say(f"  {places.command('train', '--resume', session.run_id, '--steps', '1000', '--max-seconds', 'none')}")
+    raise typer.Exit(code)
+
+
+def _show_samples(screen: Screen, folder: Path) -> None:
+    """Eight pictures with the names of their classes, one a class as far as they go."""
+    import numpy as np
+
+    from cifar_tui import pictures
+    from cifar_tui.datasets import store
+
+    train = store.load("synthetic", folder).train
+    _, first = np.unique(train.labels, return_index=True)
+    chosen = first[:SAMPLES]
+    width = screen.size()[0]
+    scale = 1 if width >= 4 * 34 else 2
+    names = [train.names[int(train.labels[index])] for index in chosen]
+    print()
+    print(
+        pictures.grid(
+            train.images[chosen],
+            names,
+            columns=4,
+            width=width - 1,
+            scale=scale,  # type: ignore[arg-type]
+            colours=pictures.colours_for(os.environ, is_tty=True),
+        ),
+        flush=True,
+    )
+    print(flush=True)
