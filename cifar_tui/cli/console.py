@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 
@@ -177,7 +178,9 @@ class TerminalView(LogView):
     def say(self, text: str) -> None:
         """Print a line above the progress line."""
         self._clear()
-        common.say(text)
+        width = self._screen.size()[0]
+        plain = "\x1b" not in text
+        common.say("\n".join(textwrap.wrap(text, width, subsequent_indent="  ")) if plain else text)
 
     def draw(self) -> None:
         """Rewrite the progress line, where it changed."""
@@ -254,7 +257,8 @@ def banner(event: events.RunStarted) -> str:
     device = event.device
     where = safe_text(device.get("device", "?"))
     if where == "cpu":
-        where += f" ({device.get('threads', '?')} threads)"
+        threads = device.get("threads", "?")
+        where += f" ({threads} thread{'' if threads == 1 else 's'})"
     else:
         where += f" ({safe_text(device.get('name', '?'), 40)})"
     config, dataset = event.config, event.dataset

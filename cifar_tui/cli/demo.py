@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cifar_tui.cli import common
 from cifar_tui.cli.console import Screen
 from cifar_tui.cli.report_text import Places
+
+if TYPE_CHECKING:
+    from cifar_tui.session import Session
 
 app = common.new_app()
 
@@ -19,7 +23,7 @@ RECIPE = {
     "dataset": "synthetic",
     "model": "cnn",
     "hidden_layers": "2",
-    "norm": "batch",
+    "norm": "layer",
     "learning_rate": "1e-3",
     "steps": "400",
     "threads": "1",
@@ -58,12 +62,8 @@ def demo(data_dir: common.DataDir = None, runs_dir: common.RunsDir = None) -> No
     )
     places = Places(data_dir, runs_dir)
     session, code = driving.train(request, places, charts=True, next_commands=False)
-    if code == 0 and session.run_id is not None:
-        common.say("\nThese figures are for drawn pictures; for the real ones:")
-        common.say(f"  {places.command('train', '--preset', 'seed-cnn')}   downloads CIFAR-10 first")
-        common.say("and with this run:")
-        common.say(f"  {places.command('evaluate', session.run_id)}")
-        common.say(f"  {places.command('train', '--resume', session.run_id, '--steps', '1000', '--max-seconds', 'none')}")
+    if code == 0:
+        _say_next(session, places)
     raise typer.Exit(code)
 
 
@@ -93,3 +93,18 @@ def _show_samples(screen: Screen, folder: Path) -> None:
         flush=True,
     )
     print(flush=True)
+
+
+def _say_next(session: Session, places: Places) -> None:
+    """What to do with this run, and with real pictures."""
+    ended = session.ended
+    if ended is None or session.run_id is None:
+        return
+    longer = ["--steps", "1000"]
+    if ended.seconds * 1000 > float(RECIPE["max_seconds"]) * max(1, ended.step):
+        longer += ["--max-seconds", "none"]
+    common.say("\nThese figures are for drawn pictures, not CIFAR. With this run:")
+    common.say(f"  {places.command('evaluate', session.run_id)}")
+    common.say(f"  {places.command('train', '--resume', session.run_id, *longer)}")
+    common.say("With the real pictures, downloaded first where they are missing:")
+    common.say(f"  {places.command('train', '--preset', 'seed-cnn')}")

@@ -194,14 +194,15 @@ def _environment() -> dict[str, str]:
 
 
 def _text(found: dict[str, Any]) -> str:
-    packages = "  ".join(f"{name} {version or 'missing'}" for name, version in found["packages"].items())
+    packages = [f"{name} {version or 'missing'}" for name, version in found["packages"].items()]
     memory = found["memory"]
     sections = [
         (
             "versions",
             [
                 f"cifar-tui {found['version']}  python {found['python']}  {found['platform']}",
-                packages,
+                "  ".join(packages[:5]),
+                "  ".join(packages[5:]),
             ],
         ),
         ("devices", _device_lines(found["torch"])),
@@ -249,9 +250,8 @@ def _run_lines(runs: dict[str, Any]) -> list[str]:
     lines = [f"{safe_text(runs['dir'])}, {_free_text(runs['free'])}"]
     if runs["error"] is not None:
         return [*lines, common.paint(runs["error"], "31")]
-    lines.append(
-        f"{runs['count']:,} runs, {len(runs['running'])} in training, {len(runs['damaged'])} damaged"
-    )
+    words = "1 run" if runs["count"] == 1 else f"{runs['count']:,} runs"
+    lines.append(f"{words}, {len(runs['running'])} in training, {len(runs['damaged'])} damaged")
     return lines + [common.paint(f"damaged: {name}", "31") for name in runs["damaged"]]
 
 

@@ -40,15 +40,30 @@ def progress_line(
     """
     share = min(1.0, progress.step / progress.target) if progress.target else 1.0
     fields = _fields(progress, share)
-    names = ("percent", "bar", "steps", "activity") if activity or progress.paused else ()
-    fields["activity"] = activity or "paused"
-    for chosen in (names, *_SETS) if names else _SETS:
+    chosen, bar_width = _layout(fields, width)
+    if activity or progress.paused:
+        short = activity or "paused"
+        taken = sum(len(fields[name]) for name in ("percent", "steps")) + 3 * len(_GAP)
+        bar_width = bar_width or min(_BAR_LEAST, max(0, width - taken - len(short)))
+        if taken + bar_width + len(short) <= width:
+            chosen = ("percent", *(("bar",) if bar_width else ()), "steps", "activity")
+            fields["activity"] = short
+    fields["bar"] = _bar(share, bar_width, unicode, colour)
+    if chosen == ("percent",):
+        return fields["percent"].strip()[: max(0, width)]
+    return _GAP.join(fields[name] for name in chosen)
+
+
+def _layout(fields: dict[str, str], width: int) -> tuple[tuple[str, ...], int]:
+    """The best set of fields that fits, and the width of its bar."""
+    for chosen in _SETS:
         fixed = sum(len(fields[name]) for name in chosen if name != "bar") + len(_GAP) * (len(chosen) - 1)
         room = width - fixed
-        if room >= (_BAR_LEAST if "bar" in chosen else 0):
-            bar = _bar(share, min(room, _BAR_MOST), unicode, colour)
-            return _GAP.join(bar if name == "bar" else fields[name] for name in chosen)
-    return fields["percent"].strip()[: max(0, width)]
+        if "bar" not in chosen and room >= 0:
+            return chosen, 0
+        if room >= _BAR_LEAST:
+            return chosen, min(room, _BAR_MOST)
+    return ("percent",), 0
 
 
 def phase_line(phase: events.Phase, width: int, seconds: float, *, unicode: bool = True) -> str:

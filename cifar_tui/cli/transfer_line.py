@@ -78,9 +78,9 @@ def line(transfer: Transfer, width: int, *, unicode: bool = True, bar: bool = Tr
         fields.append(f"{done.rjust(8)} of {human_bytes(total)}")
     elif transfer.done:
         fields.append(done.rjust(8))
-    if transfer.phase == "download" and transfer.rate > 0:
-        fields.append(f"{human_bytes(transfer.rate):>8}/s")
-        fields.append(f"ETA {human_seconds(transfer.eta_seconds)}")
+    if transfer.phase in {"connect", "download"}:
+        rate = f"{human_bytes(transfer.rate)}/s" if transfer.rate > 0 else ""
+        fields += [rate.rjust(10), f"ETA {human_seconds(transfer.eta_seconds):>5}"]
     if transfer.attempt > 1:
         fields.append(f"try {transfer.attempt}")
     fields.append(safe_text(transfer.file, 40))

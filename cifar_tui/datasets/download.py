@@ -298,7 +298,7 @@ class _Fetch:
     def _say_unverified(self, official: bool) -> None:
         if not official:
             self._watch.note(
-                f"{self._spec.title}: this is not the official archive; it is marked as unverified, here and in"
+                f"{self._spec.title}: this is not the official archive; it is marked as unverified, also in"
                 " every run trained on it"
             )
 
@@ -362,7 +362,8 @@ class _Fetch:
             size = Part(self._root / f"{archive.file}.part").size
             if size:
                 return f"{size:,} bytes of {archive.file} are kept; the same command goes on from there"
-        return "nothing was changed"
+        bad = sorted(self._root.glob("*.tar.gz.bad-*"))
+        return f"the wrong archive is set aside as {bad[-1].name}" if bad else "nothing was changed"
 
 
 def _reason(error: SourceError | CifarTuiError) -> str:

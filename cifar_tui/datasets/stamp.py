@@ -84,7 +84,7 @@ def read(folder: Path) -> Stamp | None:
         try:
             raw = file.read(_MAX_BYTES + 1)
             return _parse(json.loads(raw)) if len(raw) <= _MAX_BYTES else None
-        except (ValueError, TypeError, KeyError, RecursionError, OSError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, OSError):
             return None
 
 
@@ -103,6 +103,10 @@ def _parse(value: Any) -> Stamp | None:
         state=value["state"],
         accepted=value["accepted"] is True,
         files=files,
-        archive=value["archive"],
-        archive_sha256=value["archive_sha256"],
+        archive=_text_or_none(value["archive"]),
+        archive_sha256=_text_or_none(value["archive_sha256"]),
     )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -96,17 +96,25 @@ def config_hash(config: RunConfig) -> str:
     return hashlib.sha256(dump_json(config.model_dump()).encode()).hexdigest()[:16]
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """A file of at most `limit` bytes.
+def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """The files of a verified checkpoint, by name.
 
     Raises:
-        DamagedError: it is longer.
+        DamagedError: one is not part of it, or not of the length its manifest gives.
     """
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise DamagedError(f"{path} is longer than {limit} bytes")
-    return data
+    found = {}
+    for name in (MODEL_FILE, OPTIMIZER_FILE):
+        entry = manifest["files"].get(name)
+        if entry is None:
+            raise DamagedError(
+                f"checkpoint {folder.name} has no {name}", where=folder, id="E-CKPT-MISSING-FILE"
+            )
+        with (folder / name).open("rb") as file:
+            data = file.read(entry["bytes"] + 1)
+        if len(data) != entry["bytes"]:
+            raise DamagedError(f"{name} changed while it was read", where=folder, id="E-CKPT-CHANGED")
+        found[name] = data
+    return found
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -54,11 +54,14 @@ class Session:
         self.trainer: Trainer | None = None
         self._recorder: Recorder | None = None
         self._lock: RunLock | None = None
+        self._early: list[events.Note] = []  # said before there was a record
         self._recreations = 0
 
     def emit(self, event: events.Event) -> None:
         """Record an event and leave it in the mailbox."""
-        if self._recorder is not None and not isinstance(event, events.Phase):
+        if self._recorder is None:
+            self._early.extend([event] if isinstance(event, events.Note) else [])
+        elif not isinstance(event, events.Phase):
             self._recorder.append(event)
             if self._recorder.recreations > self._recreations:
                 self._recover()
@@ -137,8 +140,7 @@ class Session:
             )
         from cifar_tui.engine import checkpoint
 
-        names = (checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE)
-        files = {name: checkpoint.read_file(info.path / name, 1 << 40) for name in names}
+        files = checkpoint.read_files(info.path, manifest)
         trainer.restore(info.step, manifest, files, f"{run.id}/{info.name}")
         run_report.mark_interrupted(run)
         self._hold(stack, run)
@@ -224,6 +226,9 @@ class Session:
                 parameters=sum(p.numel() for p in trainer.module.parameters()),
             )
         )
+        for note in self._early:
+            if self._recorder is not None:
+                self._recorder.append(note)
         ended = trainer.run()
         if run is not None and trainer.reports:
             self._phase("save", "report")
@@ -281,7 +286,7 @@ def versions() -> dict[str, str]:
 
 def _data_note(dataset: Dataset) -> events.Note:
     if dataset.state == "synthetic":
-        text = "the pictures are synthetic: drawn from a seed, not CIFAR; accuracies say nothing about CIFAR"
+        text = "synthetic pictures, drawn from a seed: accuracies say nothing about CIFAR"
         return events.Note(time=time.time(), level="info", id="I-DATA-SYNTHETIC", text=text)
     text = f"{dataset.title} is unofficial data: well formed, but its hash is not the official one"
     return events.Note(time=time.time(), level="warning", id="W-DATA-UNVERIFIED", text=text)

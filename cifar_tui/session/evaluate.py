@@ -76,7 +76,7 @@ def evaluate_run(
     check_data(run.id, manifest, dataset.fingerprint)
     data = prepare.split(dataset, config)
     module = build_module(config, dataset.num_classes, place)
-    weights = checkpoint.read_file(info.path / checkpoint.MODEL_FILE, 1 << 40)
+    weights = checkpoint.read_files(info.path, manifest)[checkpoint.MODEL_FILE]
     checkpoint.load_model(module, weights, f"{run.id}/{info.name}/{checkpoint.MODEL_FILE}")
     penalty = float(l2_penalty(kernels(module), config.l2_reg).detach()) if config.l2_reg else 0.0
     reports = {}

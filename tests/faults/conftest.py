@@ -53,7 +53,9 @@ class Fetcher:
         **options: Any,
     ) -> DatasetStatus:
         options.setdefault("mirrors", (self.server.url,))
-        watch = Watch(self.transfers.append, self.notes.append, cancelled, self.timing, "cifar-tui data download")
+        watch = Watch(
+            self.transfers.append, self.notes.append, cancelled, self.timing, "cifar-tui data download"
+        )
         return fetch_spec(spec or self.small.spec, self.root, Options(**options), watch)
 
 

@@ -1,4 +1,4 @@
-"""A loopback HTTP server that misbehaves by script: cuts, stalls, resets, lies, redirects, and counts bytes."""
+"""A loopback HTTP server that misbehaves by script (cuts, stalls, resets, lies) and counts bytes."""
 
 from __future__ import annotations
 
@@ -154,7 +154,9 @@ class FaultServer:
         self._send_body(connection, request, reply, body)
 
     def _send_body(self, connection: socket.socket, request: Request, reply: Reply, body: bytes) -> None:
-        limits = [limit for limit in (reply.cut_after, reply.reset_after, reply.stall_after) if limit is not None]
+        limits = [
+            limit for limit in (reply.cut_after, reply.reset_after, reply.stall_after) if limit is not None
+        ]
         end = min([len(body), *limits])
         position = 0
         while position < end:

@@ -88,7 +88,9 @@ def test_fault_001_a_cut_download_resumes_where_it_stopped(fetcher: Fetcher) -> 
     assert fetcher.server.requests[1].headers["if-range"] == '"v1"'
 
 
-def test_fault_001_a_server_that_always_cuts_ends_after_five_tries_with_the_part_kept(fetcher: Fetcher) -> None:
+def test_fault_001_a_server_that_always_cuts_ends_after_five_tries_with_the_part_kept(
+    fetcher: Fetcher,
+) -> None:
     fetcher.server.always[fetcher.path] = Reply(cut_after=1000)
     with pytest.raises(UnavailableError) as caught:
         fetcher()
@@ -125,6 +127,7 @@ def test_fault_002_a_wrong_hash_is_quarantined_tried_once_more_and_then_refused(
     assert [request.start for request in fetcher.server.requests[:2]] == [0, 0]
     assert (fetcher.root / f"{fetcher.small.archive.file}.bad-{digest[:8]}").read_bytes() == bad
     assert store.status_of(fetcher.small.spec, fetcher.root).state == "missing"
+    assert f".bad-{digest[:8]}" in str(caught.value.state)
     assert "--allow-unverified" in str(caught.value.hint)
 
 
@@ -153,7 +156,9 @@ def test_fault_002_an_unofficial_archive_is_taken_at_once_when_allowed(fetcher: 
 
 
 @pytest.mark.parametrize("status", [404, 410, 403])
-def test_fault_003_a_missing_file_is_not_retried_and_each_address_is_named(fetcher: Fetcher, status: int) -> None:
+def test_fault_003_a_missing_file_is_not_retried_and_each_address_is_named(
+    fetcher: Fetcher, status: int
+) -> None:
     fetcher.server.always["/one" + fetcher.path] = Reply(status=status)
     fetcher.server.always["/two" + fetcher.path] = Reply(status=404)
     url = fetcher.server.url
@@ -175,7 +180,9 @@ def test_fault_004_a_server_error_is_retried_and_its_body_never_kept(fetcher: Fe
         Reply(status=status, body=b"<html>busy</html>"),
     ]
     sizes: list[int] = []
-    fetcher.server.on_request = lambda _: sizes.append(fetcher.part.stat().st_size if fetcher.part.exists() else 0)
+    fetcher.server.on_request = lambda _: sizes.append(
+        fetcher.part.stat().st_size if fetcher.part.exists() else 0
+    )
     assert fetcher().state == "ready"
     assert sizes == [0, CUT, CUT]
 
@@ -196,7 +203,9 @@ def test_fault_004_a_retry_after_beyond_a_minute_means_the_next_address(fetcher:
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(body=b"<!DOCTYPE html><html>log in</html>", headers={"Content-Type": "text/html; charset=utf-8"}),
+        Reply(
+            body=b"<!DOCTYPE html><html>log in</html>", headers={"Content-Type": "text/html; charset=utf-8"}
+        ),
         Reply(body=b"  <html>log in</html>"),
         Reply(body=b"<"),
     ],
@@ -433,7 +442,9 @@ def test_fault_013_never_more_than_one_byte_over_the_pinned_size(fetcher: Fetche
     assert caught.value.exit_code == 65
 
 
-def test_fault_013_an_unpinned_archive_stops_at_the_cap(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_013_an_unpinned_archive_stops_at_the_cap(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(attempt, "MAX_ARCHIVE_BYTES", 50_000)
     monkeypatch.setattr(body, "MAX_ARCHIVE_BYTES", 50_000)
     with pytest.raises(DamagedError, match="more than 50,000 bytes"):
@@ -454,7 +465,9 @@ def test_fault_014_a_gzip_label_on_the_archive_itself_changes_nothing(fetcher: F
     assert len(fetcher.server.requests) == 1
 
 
-def test_fault_015_space_is_checked_before_any_traffic(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_015_space_is_checked_before_any_traffic(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(fetcher.root.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(StorageError) as caught:
@@ -465,7 +478,9 @@ def test_fault_015_space_is_checked_before_any_traffic(fetcher: Fetcher, monkeyp
     assert fetcher.server.requests == []
 
 
-def test_fault_015_a_disk_that_fills_up_keeps_the_part(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_015_a_disk_that_fills_up_keeps_the_part(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real, written = parts.write_all, []
 
     def full(descriptor: int, data: bytes) -> None:
@@ -605,14 +620,13 @@ fetch_spec(tiny().spec, Path(sys.argv[2]), Options(mirrors=(sys.argv[1],)), Watc
 def start_child(fetcher: Fetcher) -> subprocess.Popen[str]:
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "no_proxy": "127.0.0.1"}
-    child = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-c", CHILD, fetcher.server.url, str(fetcher.root)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    return child
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -657,7 +671,9 @@ def test_fault_019_a_stop_keeps_the_part_and_says_how_to_go_on(fetcher: Fetcher)
 
 @pytest.mark.parametrize("stage", ["connect", "back-off"])
 def test_fault_019_a_stop_is_quick_at_every_stage(fetcher: Fetcher, stage: str) -> None:
-    fetcher.timing = replace(FAST, stall_seconds=30, connect_seconds=30, backoff_seconds=30, backoff_limit_seconds=30)
+    fetcher.timing = replace(
+        FAST, stall_seconds=30, connect_seconds=30, backoff_seconds=30, backoff_limit_seconds=30
+    )
     reply = Reply(stall_before=True) if stage == "connect" else Reply(status=503)
     fetcher.server.always[fetcher.path] = reply
     started = time.monotonic()
@@ -684,7 +700,10 @@ def test_fault_019_ctrl_c_is_one_clear_error(fetcher: Fetcher) -> None:
 
     with pytest.raises(InterruptedBySignal) as caught:
         fetch_spec(
-            fetcher.small.spec, fetcher.root, Options(mirrors=(fetcher.server.url,)), Watch(press, timing=FAST)
+            fetcher.small.spec,
+            fetcher.root,
+            Options(mirrors=(fetcher.server.url,)),
+            Watch(press, timing=FAST),
         )
     assert caught.value.exit_code == 130
     assert fetcher.part.stat().st_size > 0
@@ -732,7 +751,9 @@ def test_fault_021_without_a_pinned_hash_two_addresses_are_never_mixed(fetcher: 
     assert first_of_b.start == 0
 
 
-def test_fault_023_a_read_that_fails_once_is_tried_again(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_023_a_read_that_fails_once_is_tried_again(
+    fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from cifar_tui.datasets import folder as folders
 
     fetcher()
@@ -774,7 +795,9 @@ def test_the_mirror_of_the_environment_is_used_when_none_is_given(
     assert fetcher(mirrors=()).state == "ready"
 
 
-@pytest.mark.parametrize("mirror", ["ftp://x/y", "example.org", "file:///etc", "http://", "http://[", "http://a b/"])
+@pytest.mark.parametrize(
+    "mirror", ["ftp://x/y", "example.org", "file:///etc", "http://", "http://[", "http://a b/"]
+)
 def test_a_mirror_that_is_no_address_is_a_usage_error(fetcher: Fetcher, mirror: str) -> None:
     with pytest.raises(UsageError):
         fetcher(mirrors=(mirror,))
@@ -841,7 +864,9 @@ def test_a_download_of_cifar100_keeps_both_kinds_of_labels(server: FaultServer, 
     dataset = store.load_spec(small.spec, fetcher.root, labels="coarse")
     assert dataset.num_classes == 20
     assert dataset.train.fine_labels is not None
-    assert list(dataset.train.labels) == [small.spec.fine_to_coarse[fine] for fine in dataset.train.fine_labels]
+    assert list(dataset.train.labels) == [
+        small.spec.fine_to_coarse[fine] for fine in dataset.train.fine_labels
+    ]
 
 
 def test_no_helper_thread_outlives_a_finished_download(fetcher: Fetcher) -> None:

@@ -1,4 +1,4 @@
-"""Tiny datasets in the official layouts: 20 records a file, with right labels, for tests of fetching and loading."""
+"""Tiny datasets in the official layouts: 20 records a file, with right labels."""
 
 from __future__ import annotations
 
