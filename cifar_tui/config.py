@@ -309,6 +309,7 @@ def find_option(name: str) -> Option:
 
 _INTEGER = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*\Z", re.ASCII)
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z", re.ASCII)
+_DEVICE = re.compile(r"(?:auto|cpu|mps|cuda(?::[0-9]{1,3})?)\Z", re.ASCII)
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -350,6 +351,12 @@ def check_value(option: Option, value: Any) -> Any:
     if not isinstance(value, expected) or (option.kind in {"int", "float"} and isinstance(value, bool)):
         names = {"int": "an integer", "float": "a number", "bool": "true or false"}
         _refuse(option, value, names.get(option.kind, "a word"))
+    if option.name == "device" and not _DEVICE.match(value):
+        raise UsageError(
+            f'device is "{safe_text(value, ECHO_LIMIT)}"',
+            hint=did_you_mean(value, ["auto", "cpu", "cuda", "cuda:0", "mps"]),
+            id="E-CONFIG-VALUE",
+        )
     if option.choices and value not in option.choices:
         raise UsageError(
             f'{option.name} is "{safe_text(value, ECHO_LIMIT)}"',

@@ -16,6 +16,8 @@ from cifar_tui.errors import DivergedError
 from cifar_tui.text import human_count, safe_text
 
 ERASE = "\r\x1b[K"
+_DIM = "2"
+_LEVELS = {"info": ("note", _DIM), "warning": ("warning", "33"), "error": ("error", "31")}
 _BUSY = ("evaluate", "save", "compile")
 
 
@@ -71,8 +73,8 @@ class View:
     def draw(self) -> None:
         """Show what changed; called ten times a second."""
 
-    def say(self, text: str) -> None:
-        """Show a line of narration."""
+    def say(self, text: str, style: str = "") -> None:
+        """Show a line of narration; `style` is an ANSI code for where there are colours."""
 
     def close(self) -> None:
         """Leave the screen clean."""
@@ -104,7 +106,8 @@ class LogView(View):
                 self.say(f"warning: not bit-exact with the first part: {safe_text(difference)}")
         elif isinstance(event, events.Note):
             if event.id != DivergedError.id:  # ends the command as an error
-                self.say(self._note(event))
+                label, style = _LEVELS[event.level]
+                self.say(f"{label}: {safe_text(event.text)}", style)
         elif isinstance(event, events.Evaluation):
             self._evaluated(event)
         elif isinstance(event, events.Phase):
@@ -112,17 +115,13 @@ class LogView(View):
         elif isinstance(event, events.RunEnded):
             self._print_row()
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:  # noqa: ARG002
         """Print a line on stderr."""
         common.say(text)
 
     def close(self) -> None:
         """Print what is left of an evaluation that was cut short."""
         self._print_row()
-
-    def _note(self, event: events.Note) -> str:
-        label = {"info": "note", "warning": "warning", "error": "error"}[event.level]
-        return f"{label}: {safe_text(event.text)}"
 
     def _evaluated(self, event: events.Evaluation) -> None:
         if self._rows and next(iter(self._rows.values())).step != event.step:
@@ -173,14 +172,13 @@ class TerminalView(LogView):
         """Keep or print the event."""
         super().take(event)
         if isinstance(event, events.Checkpoint) and event.reason in {"interval", "demand"}:
-            self.say(self._dim(self._saved_text(event)))
+            self.say(self._saved_text(event), _DIM)
 
-    def say(self, text: str) -> None:
-        """Print a line above the progress line."""
+    def say(self, text: str, style: str = "") -> None:
+        """Print a line above the progress line, broken at spaces where it is too long."""
         self._clear()
-        width = self._screen.size()[0]
-        plain = "\x1b" not in text
-        common.say("\n".join(textwrap.wrap(text, width, subsequent_indent="  ")) if plain else text)
+        lines = textwrap.wrap(text, self._screen.size()[0], subsequent_indent="  ", break_on_hyphens=False)
+        common.say(self._styled("\n".join(lines), style))
 
     def draw(self) -> None:
         """Rewrite the progress line, where it changed."""
@@ -220,18 +218,13 @@ class TerminalView(LogView):
             self._since = time.monotonic()
         self._busy = event
 
-    def _note(self, event: events.Note) -> str:
-        text = super()._note(event)
-        colour = {"info": "2", "warning": "33", "error": "31"}[event.level]
-        return f"\x1b[{colour}m{text}\x1b[0m" if self._screen.colour else text
-
     def _row(self, rows: dict[str, events.Evaluation]) -> None:
         self._clear()
         width = max(6, self._step_width)
         if not self._header_shown:
             self._header_shown = True
             names = [f"{split[:5] + ' loss':>10}{'acc':>8}" for split in rows]
-            print(self._dim(f"{'step':>{width}}  " + "  ".join(names)), flush=True)
+            print(self._styled(f"{'step':>{width}}  " + "  ".join(names), _DIM), flush=True)
         cells = [
             f"{loss_text(found.loss):>10}{percent_text(found.accuracy):>8}" for found in rows.values()
         ]
@@ -241,8 +234,8 @@ class TerminalView(LogView):
         median = f" [median step {event.median_step_us:.0f} us]" if event.median_step_us else ""
         return f"saved checkpoint@{event.step}{median}"
 
-    def _dim(self, text: str) -> str:
-        return f"\x1b[2m{text}\x1b[0m" if self._screen.colour else text
+    def _styled(self, text: str, style: str) -> str:
+        return f"\x1b[{style}m{text}\x1b[0m" if style and self._screen.colour else text
 
 
 def make_view(screen: Screen, as_json: bool) -> View:

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from cifar_tui.cli import common
 from cifar_tui.cli.console import Screen
 from cifar_tui.cli.report_text import Places
@@ -61,10 +59,8 @@ def demo(data_dir: common.DataDir = None, runs_dir: common.RunsDir = None) -> No
         title="demo",
     )
     places = Places(data_dir, runs_dir)
-    session, code = driving.train(request, places, charts=True, next_commands=False)
-    if code == 0:
-        _say_next(session, places)
-    raise typer.Exit(code)
+    session = driving.train(request, places, charts=True, next_commands=False)
+    _say_next(session, places)
 
 
 def _show_samples(screen: Screen, folder: Path) -> None:
@@ -77,17 +73,17 @@ def _show_samples(screen: Screen, folder: Path) -> None:
     train = store.load("synthetic", folder).train
     _, first = np.unique(train.labels, return_index=True)
     chosen = first[:SAMPLES]
-    width = screen.size()[0]
-    scale = 1 if width >= 4 * 34 else 2
+    width = screen.size()[0] - 1
+    columns = SAMPLES if width >= SAMPLES * 18 - 2 else SAMPLES // 2  # half size: 16 cells and a gap of 2
     names = [train.names[int(train.labels[index])] for index in chosen]
     print()
     print(
         pictures.grid(
             train.images[chosen],
             names,
-            columns=4,
-            width=width - 1,
-            scale=scale,  # type: ignore[arg-type]
+            columns=columns,
+            width=width,
+            scale=2,
             colours=pictures.colours_for(os.environ, is_tty=True),
         ),
         flush=True,

@@ -30,7 +30,7 @@ def train(
     charts: bool | None = None,
     next_commands: bool = True,
     quiet: bool = False,
-) -> tuple[Session, int]:
+) -> Session:
     """Run a request to its end and print its report.
 
     Args:
@@ -42,9 +42,10 @@ def train(
         quiet: show nothing while it runs nor at its end.
 
     Returns:
-        The session, and the exit code.
+        The session, at its end.
 
     Raises:
+        InterruptedBySignal: a signal ended it; what there was to save is saved.
         CifarTuiError: the training did not begin, failed, or diverged.
     """
     from cifar_tui.session import Session
@@ -63,14 +64,13 @@ def train(
     assert ended is not None
     if ended.state == "diverged":
         raise _diverged(session, view, places)
+    if watch.number:
+        raise _stopped(session, view, watch, places)
     if not (as_json or quiet):
-        if watch.number:
-            _say_stopped(session, view, watch, places)
-        else:
-            _print_end(session, view, screen, charts=screen.terminal if charts is None else charts)
-            if next_commands:
-                say_next(session, places)
-    return session, 128 + watch.number if watch.number else ended.exit
+        _print_end(session, view, screen, charts=screen.terminal if charts is None else charts)
+        if next_commands:
+            say_next(session, places)
+    return session
 
 
 def _drive(session: Session, view: View, watch: SignalWatch, as_json: bool) -> None:
@@ -154,18 +154,22 @@ def _diverged(session: Session, view: View, places: Places) -> CifarTuiError:
     )
 
 
-def _say_stopped(session: Session, view: View, watch: SignalWatch, places: Places) -> None:
+def _stopped(session: Session, view: View, watch: SignalWatch, places: Places) -> InterruptedBySignal:
     ended = session.ended
     assert ended is not None
     target = view.started.target if view.started else ended.step
-    common.say(f"stopped by {watch.name} at step {ended.step:,} of {target:,}")
+    message = f"stopped by {watch.name} at step {ended.step:,} of {target:,}"
     if not session.run_id:
-        return
+        return InterruptedBySignal(watch.number, message)
     if view.saved is None:
-        common.say(f"  state:  run {session.run_id} keeps no checkpoint to go on from")
-        return
-    common.say(f"  state:  step {view.saved:,} is saved in run {session.run_id}")
-    common.say(f"  resume: {places.command('train', '--resume', session.run_id)}")
+        state = f'run "{session.run_id}" keeps no checkpoint to go on from'
+        return InterruptedBySignal(watch.number, message, state=state)
+    return InterruptedBySignal(
+        watch.number,
+        message,
+        state=f'step {view.saved:,} is saved in run "{session.run_id}"',
+        hint=places.command("train", "--resume", session.run_id),
+    )
 
 
 def _print_end(session: Session, view: View, screen: Screen, *, charts: bool) -> None:

@@ -145,7 +145,7 @@ def report(result: dict[str, Any], *, all_classes: bool) -> str:
     from cifar_tui.cli.report_text import classes_table, confused_table, splits_table
 
     dataset, splits = result["dataset"], result["splits"]
-    origin = "" if dataset["state"] == "ready" else f" ({dataset['state']})"
+    origin = " (unverified)" if dataset["state"] == "unverified" else ""
     blocks = [
         f"run {result['run']}, checkpoint of step {result['step']:,}, on {safe_text(dataset['name'])}{origin}",
         splits_table(splits, Screen.current()),

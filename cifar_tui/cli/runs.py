@@ -207,7 +207,7 @@ def _list_table(found: list[RunSummary]) -> str:
     if not common.on_terminal():
         return drawn
     # A narrow terminal loses what can be looked up best; ids are never cut, so that they can be copied.
-    for name in ("%", "model", "created", "target"):
+    for name in ("%", "model", "created", "target", "dataset"):
         if _width(drawn) <= common.terminal_width():
             break
         place = header.index(name)

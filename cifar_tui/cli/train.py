@@ -89,8 +89,7 @@ def train(
     elif resume is None or not _is_done(request, places, as_json):
         from cifar_tui.cli import driving
 
-        _session, code = driving.train(request, places, as_json=as_json)
-        raise typer.Exit(code)
+        driving.train(request, places, as_json=as_json)
 
 
 def _check_combination(

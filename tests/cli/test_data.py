@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.cli.transfer_line import TransferLine, line
-from cifar_tui.datasets import cifar10
+from cifar_tui.datasets import cifar10, load
 from cifar_tui.datasets.transfer import Transfer
 from tests.cli.command import Outcome, call
 from tests.faults.fault_server import FaultServer, Reply
@@ -205,14 +205,13 @@ def test_verify_of_a_missing_dataset_exits_with_66_and_a_hint(cli: Cli, tmp_path
 
 
 def test_stats_are_those_of_the_pictures(cli: Cli) -> None:
+    kept = load("synthetic", Path())  # held, so that it is drawn once
     found = cli("data", "stats", "synthetic", "--split", "test", "--json").json
     assert found["dataset"] == "synthetic"
     (split,) = found["splits"]
     assert (split["split"], split["count"]) == ("test", 2000)
     assert sum(split["classes"].values()) == 2000
-    from cifar_tui.datasets import load
-
-    images = load("synthetic", Path()).test.images / 255
+    images = kept.test.images / 255
     assert split["mean"] == pytest.approx(images.mean((0, 1, 2)))
     assert split["std"] == pytest.approx(images.std((0, 1, 2)))
 

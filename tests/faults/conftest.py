@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests  # noqa: F401 - loaded before the short time limits of these tests start to run
 
 from cifar_tui.datasets.download import Options, fetch_spec
 from cifar_tui.datasets.places import DatasetStatus

@@ -1,0 +1,147 @@
+"""Signals, and a terminal that is always given back. Standard library only.
+
+A signal handler only writes a byte into a pipe; a thread reads it, asks the training to save, asks the app to
+leave, and ends the process itself when that takes too long, as it does when nobody reads the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+SAVE_SECONDS = 1.7  # for the training to save after a signal
+LEAVE_SECONDS = 0.5  # for the app to restore the terminal after that
+CAUGHT = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+# Each mode that the app or Textual may switch on, off again: bracketed paste, in-band resize, mouse in all its
+# encodings, focus, kitty keys, wrap on, colours, alternate screen off, cursor shown, synchronised output off.
+RESET = (
+    "\x1b[?2004l\x1b[?2048l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?1004l"
+    "\x1b[<u\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h\x1b[?2026l"
+)
+
+
+def terminal_state(descriptor: int = 0) -> list[Any] | None:
+    """The terminal's settings, for `restore_terminal`; None where there is no terminal."""
+    try:
+        import termios
+
+        return termios.tcgetattr(descriptor)
+    except (ImportError, OSError, ValueError):
+        return None
+    except Exception:  # noqa: BLE001 - termios.error is no OSError
+        return None
+
+
+def restore_terminal(state: list[Any] | None, descriptor: int = 0) -> None:
+    """Give the terminal back as it was, without ever waiting for it."""
+    with contextlib.suppress(Exception):
+        import termios
+
+        termios.tcflush(descriptor, termios.TCOFLUSH)  # what nobody reads must not keep us
+    with contextlib.suppress(Exception):
+        target = os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            os.write(target, RESET.encode("ascii"))
+        finally:
+            os.close(target)
+    if state is not None:
+        with contextlib.suppress(Exception):
+            import termios
+
+            termios.tcsetattr(descriptor, termios.TCSANOW, state)
+
+
+class Guard:
+    """Watches for signals while the app runs.
+
+    Args:
+        stop: asks the training to save and end; called in the guard's thread with the signal's number.
+        saved: whether nothing is left to save.
+        leave: asks the app to end; called in the guard's thread.
+
+    Attributes:
+        number: the first signal that came, 0 before.
+    """
+
+    def __init__(
+        self, stop: Callable[[int], None], saved: Callable[[], bool], leave: Callable[[], None]
+    ) -> None:
+        self.number = 0
+        self._stop, self._saved, self._leave = stop, saved, leave
+        self._before: dict[int, Any] = {}
+        self._reader, self._writer = os.pipe()
+        self._terminal = terminal_state()
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="guard", daemon=True)
+
+    def __enter__(self) -> Guard:
+        os.set_blocking(self._writer, False)
+        for number in CAUGHT:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            with contextlib.suppress(TypeError, ValueError, OSError):
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._finished.set()
+        with contextlib.suppress(OSError):
+            os.write(self._writer, b"\0")
+
+    def raise_(self, number: int) -> None:
+        """Behave as if a signal had come; from any thread."""
+        with contextlib.suppress(OSError):
+            os.write(self._writer, bytes([number]))
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.raise_(number)
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                byte = os.read(self._reader, 1)
+            except OSError:
+                return
+            if not byte or byte == b"\0":
+                return
+            if not self.number:
+                self.number = byte[0]
+                threading.Thread(target=self._end, name="guard-end", daemon=True).start()
+            elif byte[0] == signal.SIGINT:
+                self.hard_exit()  # a second Ctrl+C means now
+
+    def _end(self) -> None:
+        with contextlib.suppress(Exception):
+            self._stop(self.number)
+        deadline = time.monotonic() + SAVE_SECONDS
+        while time.monotonic() < deadline and not self._saved():
+            time.sleep(0.02)
+        with contextlib.suppress(Exception):
+            self._leave()
+        if not self._finished.wait(LEAVE_SECONDS):
+            self.hard_exit()
+
+    def hard_exit(self, code: int | None = None) -> None:
+        """Restore the terminal and end the process now."""
+        restore_terminal(self._terminal)
+        os._exit(128 + self.number if code is None else code)
+
+
+def end_process(code: int) -> None:
+    """End after everything was saved, without waiting for a thread that cannot be interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(code)

@@ -1,0 +1,234 @@
+"""Training and downloads in worker threads, and the timer that brings what they say to the screen.
+
+A thread writes into a mailbox and never waits for the screen: it touches no widget and calls nothing of the
+app. The app empties the mailboxes ten times a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from cifar_tui import events
+from cifar_tui.tui.live import ALL_KINDS, LiveRun
+
+if TYPE_CHECKING:
+    from cifar_tui.datasets.transfer import Transfer
+    from cifar_tui.engine.control import Control
+    from cifar_tui.mailbox import Mailbox
+    from cifar_tui.session import TrainRequest
+
+TICK_SECONDS = 0.1
+SWITCH_SECONDS = 0.001  # so that the screen gets its turn while the training thread runs Python
+NICE = 10
+
+
+class SessionLike(Protocol):
+    """What the app needs of a `Session`."""
+
+    control: Control
+    mailbox: Mailbox
+    run_id: str | None
+    ended: events.RunEnded | None
+    error: BaseException | None
+
+    def run(self) -> events.RunEnded | None:
+        """Train to the end."""
+        ...
+
+
+def make_session(request: TrainRequest) -> SessionLike:
+    """A session of a request; loads no torch."""
+    from cifar_tui.session import Session
+
+    return Session(request)
+
+
+class TrainingThread:
+    """One session in a thread of its own, so that its low priority ends with it.
+
+    Args:
+        session: what to run.
+        polite: let the screen go first on a machine whose cores are all used for training.
+    """
+
+    def __init__(self, session: SessionLike, *, polite: bool) -> None:
+        self.session = session
+        self.started_at = time.monotonic()
+        self._polite = polite
+        self._switch_interval = sys.getswitchinterval()
+        self._thread = threading.Thread(target=self._run, name="training", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still works."""
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end, at most this long; whether it ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        if self._polite and sys.platform == "linux":
+            with contextlib.suppress(OSError):  # threads that torch makes inherit it
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        try:
+            self.session.run()
+        except BaseException as error:  # noqa: BLE001 - handed over to the screen
+            self.session.error = self.session.error or error
+        finally:
+            sys.setswitchinterval(self._switch_interval)
+
+
+def uses_all_cores(threads: object) -> bool:
+    """Whether a config's `threads` leaves no core to the screen."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return not isinstance(threads, int) or threads == 0 or threads >= cores
+
+
+class Download:
+    """One download in a thread.
+
+    Attributes:
+        dataset: its name.
+        transfer: how far it is, None at first.
+        notes: sentences for the user that were not shown yet.
+        error: what stopped it.
+        done: the thread has ended.
+    """
+
+    def __init__(self, dataset: str, data_dir: Path, fetch: Callable[..., Any] | None = None) -> None:
+        self.dataset = dataset
+        self.transfer: Transfer | None = None
+        self.notes: list[str] = []
+        self.error: Exception | None = None
+        self.done = False
+        self.shown: Transfer | None = None
+        self._data_dir = data_dir
+        self._cancel = threading.Event()
+        self._fetch = fetch
+
+    def cancel(self) -> None:
+        """Stop soon; what arrived is kept."""
+        self._cancel.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._cancel.is_set()
+
+    def run(self) -> None:
+        """Fetch; runs in a worker thread."""
+        try:
+            fetch = self._fetch
+            if fetch is None:
+                from cifar_tui.datasets.download import fetch
+            fetch(
+                self.dataset,
+                self._data_dir,
+                report=self._report,
+                note=self.notes.append,
+                cancelled=self._cancel.is_set,
+            )
+        except Exception as error:  # noqa: BLE001 - handed over to the screen
+            self.error = error
+        finally:
+            self.done = True
+
+    def _report(self, transfer: Transfer) -> None:
+        self.transfer = transfer
+
+
+class TrainingDesk:
+    """Owns the session and the download of an app; `tick` is called by its timer.
+
+    Attributes:
+        live: the run in the panes.
+        thread: the training thread, or None.
+        download: the download, or None.
+    """
+
+    def __init__(self, factory: Callable[[TrainRequest], SessionLike] = make_session) -> None:
+        self.live = LiveRun()
+        self.thread: TrainingThread | None = None
+        self.download: Download | None = None
+        self._factory = factory
+        self._fresh = False
+
+    @property
+    def session(self) -> SessionLike | None:
+        """The session under way, or None."""
+        return self.thread.session if self.thread is not None else None
+
+    @property
+    def control(self) -> Control | None:
+        """How to steer the training, or None while there is none."""
+        return self.thread.session.control if self.thread is not None else None
+
+    def show(self, live: LiveRun) -> None:
+        """Put another run in the panes, while nothing trains."""
+        self.live = live
+        self._fresh = True
+
+    def start(self, request: TrainRequest, live: LiveRun | None = None) -> TrainingThread:
+        """Begin a session in a thread; `live` holds the history of a resumed run."""
+        assert self.thread is None
+        session = self._factory(request)
+        config = request.recipe.config if request.recipe is not None else None
+        self.show(live if live is not None else LiveRun())
+        self.live.begin(config.steps if config is not None else 0)
+        self.live.phase = events.Phase(time=time.time(), phase="import", text="torch")
+        threads = config.threads if config is not None else (self.live.config or {}).get("threads")
+        self.thread = TrainingThread(session, polite=uses_all_cores(threads))
+        self.thread.start()
+        return self.thread
+
+    def collect(self) -> tuple[frozenset[str], SessionLike | None]:
+        """Fold what was said since the last call.
+
+        Returns:
+            The kinds of events that came, all of them where another run is shown, and the session that ended
+            just now, if one did.
+        """
+        kinds = set(ALL_KINDS) if self._fresh else set()
+        self._fresh = False
+        thread = self.thread
+        if thread is None:
+            return frozenset(kinds), None
+        ended = not thread.alive  # asked before the mailbox is emptied, so that nothing stays in it
+        for event in thread.session.mailbox.drain():
+            self.live.add(event)
+            kinds.add(event.kind)
+        if not ended:
+            return frozenset(kinds), None
+        self.thread = None
+        session = thread.session
+        if session.error is not None:
+            self.live.fail(session.error)
+        elif self.live.ended is None:
+            self.live.reset()
+        kinds.add("status")
+        return frozenset(kinds), session
+
+    def stop_everything(self, reason: str) -> None:
+        """Ask training and download to end; from any thread."""
+        if self.download is not None:
+            self.download.cancel()
+        control = self.control
+        if control is not None:
+            control.stop(reason=reason)
