@@ -317,7 +317,7 @@ def _read_text(path: Path) -> str:
         found = from_os_error(error, "read", path)
         raise ConfigFileError(found.message, hint="--config takes a TOML file") from None
     except ValueError as error:  # a NUL in the name
-        raise ConfigFileError(f"cannot read {path}: {error}") from None
+        raise ConfigFileError(f"cannot read {path}: {error}", hint="--config takes a TOML file") from None
     if len(data) > FILE_LIMIT:
         raise _config_error(path, None, f"more than {FILE_LIMIT} bytes: not a recipe")
     try:

@@ -1,4 +1,4 @@
-"""How a training looks while it runs: on a terminal, in a log, or as JSON. Each view is a fold over events."""
+"""How a training looks while it runs: on a terminal, in a log, or as JSON. Views fold the same events."""
 
 from __future__ import annotations
 
@@ -225,9 +225,7 @@ class TerminalView(LogView):
             self._header_shown = True
             names = [f"{split[:5] + ' loss':>10}{'acc':>8}" for split in rows]
             print(self._styled(f"{'step':>{width}}  " + "  ".join(names), _DIM), flush=True)
-        cells = [
-            f"{loss_text(found.loss):>10}{percent_text(found.accuracy):>8}" for found in rows.values()
-        ]
+        cells = [f"{loss_text(found.loss):>10}{percent_text(found.accuracy):>8}" for found in rows.values()]
         print(f"{next(iter(rows.values())).step:>{width},}  " + "  ".join(cells), flush=True)
 
     def _saved_text(self, event: events.Checkpoint) -> str:

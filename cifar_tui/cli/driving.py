@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from cifar_tui.session import Session, TrainRequest
 
 TICK_SECONDS = 0.1
-GRACE_SECONDS = 2.5  # for work that cannot be interrupted, such as importing torch, when there is nothing to save
+GRACE_SECONDS = (
+    2.5  # for work that cannot be interrupted, such as importing torch, when there is nothing to save
+)
 
 
 def train(
@@ -67,7 +69,7 @@ def train(
     if watch.number:
         raise _stopped(session, view, watch, places)
     if not (as_json or quiet):
-        _print_end(session, view, screen, charts=screen.terminal if charts is None else charts)
+        _print_end(session, screen, charts=screen.terminal if charts is None else charts)
         if next_commands:
             say_next(session, places)
     return session
@@ -138,7 +140,9 @@ def _nothing_recorded(watch: SignalWatch, as_json: bool) -> str:
 
 
 def _stopped_early(number: int, name: str) -> InterruptedBySignal:
-    return InterruptedBySignal(number, f"stopped by {name} before the training began", state="nothing changed")
+    return InterruptedBySignal(
+        number, f"stopped by {name} before the training began", state="nothing changed"
+    )
 
 
 def _diverged(session: Session, view: View, places: Places) -> CifarTuiError:
@@ -172,7 +176,7 @@ def _stopped(session: Session, view: View, watch: SignalWatch, places: Places) -
     )
 
 
-def _print_end(session: Session, view: View, screen: Screen, *, charts: bool) -> None:
+def _print_end(session: Session, screen: Screen, *, charts: bool) -> None:
     """The charts and the report of a training that ended by itself."""
     ended, trainer = session.ended, session.trainer
     assert ended is not None
@@ -183,9 +187,9 @@ def _print_end(session: Session, view: View, screen: Screen, *, charts: bool) ->
         if text:
             print(f"\n{text}\n")
     if ended.step == 0:
-        common.say("steps is 0: the initial weights were evaluated and saved, nothing was trained")
+        common.say("steps is 0: the initial weights were evaluated and saved, nothing was trained\n")
     else:
-        common.say(f"{ended.state}: {ended.reason}")
+        common.say(f"{ended.state}: {ended.reason}\n")
     print(training_report(ended, trainer.reports, screen, run_path=run_path), flush=True)
 
 

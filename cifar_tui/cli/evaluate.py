@@ -47,7 +47,8 @@ def evaluate(
         str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
     ] = "auto",
     allow_unverified: Annotated[
-        bool, typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one.")
+        bool,
+        typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one."),
     ] = False,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,
@@ -128,7 +129,9 @@ def busy_line(quiet: bool) -> Iterator[Callable[[events.Event], None]]:
             now = time.monotonic()
             if now - drawn_at >= 0.1 or event.done in {0, event.total}:
                 drawn_at = now
-                sys.stderr.write(f"\r{phase_line(event, screen.size()[0] - 1, 0.0, unicode=screen.unicode)}\x1b[K")
+                sys.stderr.write(
+                    f"\r{phase_line(event, screen.size()[0] - 1, 0.0, unicode=screen.unicode)}\x1b[K"
+                )
                 sys.stderr.flush()
 
     try:
@@ -146,14 +149,19 @@ def report(result: dict[str, Any], *, all_classes: bool) -> str:
 
     dataset, splits = result["dataset"], result["splits"]
     origin = " (unverified)" if dataset["state"] == "unverified" else ""
+    on = f"{safe_text(dataset['name'])}{origin}"
     blocks = [
-        f"run {result['run']}, checkpoint of step {result['step']:,}, on {safe_text(dataset['name'])}{origin}",
+        f"run {result['run']}, checkpoint of step {result['step']:,}, on {on}",
         splits_table(splits, Screen.current()),
     ]
     for name, found in splits.items():
         count = len(found["classes"])
         shorten = count > MANY_CLASSES and not all_classes
-        title = f"{name}: the worst ten of {count} classes (--all-classes shows all)" if shorten else f"{name}: classes"
+        title = (
+            f"{name}: the worst ten of {count} classes (--all-classes shows all)"
+            if shorten
+            else f"{name}: classes"
+        )
         blocks.append(f"{title}\n{classes_table(found, only_worst=shorten)}")
         blocks.append(f"{name}: most confused\n{confused_table(found)}")
     return "\n\n".join(blocks)

@@ -23,11 +23,13 @@ def fork(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run to begin at.")],
     asked: Asked,
     at: Annotated[
-        int | None, typer.Option("--at", metavar="STEP", help="Begin at this checkpoint [default: the newest].")
+        int | None,
+        typer.Option("--at", metavar="STEP", help="Begin at this checkpoint [default: the newest]."),
     ] = None,
     best: Annotated[bool, typer.Option("--best", help="Begin at the best checkpoint.")] = False,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="RUN", help="Id of the new run [default: MODEL-DATASET-N].")
+        str | None,
+        typer.Option("--name", metavar="RUN", help="Id of the new run [default: MODEL-DATASET-N]."),
     ] = None,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,

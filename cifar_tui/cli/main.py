@@ -178,16 +178,19 @@ def _invoke(arguments: list[str]) -> int:
         describe = getattr(error, "format_message", None)
         if describe is None or not hasattr(error, "exit_code"):
             raise
-        raise _usage(error, describe()) from None
+        raise _usage(error, describe(), arguments) from None
     if result == 130 and isinstance(result, int):  # Typer's answer to Ctrl+C
         raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
 
 
-def _usage(error: Exception, message: str) -> UsageError:
+def _usage(error: Exception, message: str, arguments: list[str]) -> UsageError:
     """Typer's own complaint in our words; its context knows the command."""
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "cifar-tui"
+    words = arguments[: 2 if arguments[0] in GROUPS else 1] if arguments and arguments[0] in COMMANDS else []
+    if any(word.startswith("-") for word in words):
+        words = words[:1]
+    path = context.command_path if context is not None else " ".join(["cifar-tui", *words])
     text = " ".join(message.split()) or type(error).__name__
     return UsageError(text[0].lower() + text[1:], hint=f"{path} --help")
 

@@ -124,9 +124,7 @@ def help_of(option: Option) -> str:
         facts = [", ".join(catalog.names(option.catalog))]
     if option.unit:
         facts = [f"{fact} {option.unit}" for fact in facts] or [option.unit]
-    own = [
-        catalog.get("optimizers", name).DEFAULTS.get(option.name) for name in catalog.names("optimizers")
-    ]
+    own = [catalog.get("optimizers", name).DEFAULTS.get(option.name) for name in catalog.names("optimizers")]
     if any(value is not None for value in own):
         facts.append("default: the optimizer's own")
     else:

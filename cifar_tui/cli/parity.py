@@ -15,7 +15,9 @@ from cifar_tui.text import safe_text
 app = common.new_app()
 
 PRESETS = {"fnn": "seed-fnn", "cnn": "seed-cnn"}
-NOTE = "The notebook's figures were printed in July 2023 on a CUDA device; speeds compare devices, not programs."
+NOTE = (
+    "The notebook's figures were printed in July 2023 on a CUDA device; speeds compare devices, not programs."
+)
 
 
 @app.command(epilog="Example: cifar-tui parity --model fnn --steps 1000")
@@ -23,7 +25,9 @@ def parity(
     model: Annotated[str, typer.Option("--model", metavar="fnn|cnn|all", help="Which of the two.")] = "all",
     steps: Annotated[
         str | None,
-        typer.Option("--steps", metavar="N", help="Fewer steps, to try it out; the figures are then no parity."),
+        typer.Option(
+            "--steps", metavar="N", help="Fewer steps, to try it out; the figures are then no parity."
+        ),
     ] = None,
     seed: Annotated[str, typer.Option("--seed", metavar="N", help="Seed of both trainings.")] = "0",
     device: Annotated[
@@ -31,13 +35,14 @@ def parity(
     ] = "auto",
     offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False,
     allow_unverified: Annotated[
-        bool, typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one.")
+        bool,
+        typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one."),
     ] = False,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,
     as_json: common.Json = False,
 ) -> None:
-    """Run the presets seed-fnn and seed-cnn on CIFAR-10 and print ours beside the original notebook's figures.
+    """Run the presets seed-fnn and seed-cnn on CIFAR-10 and print ours beside the notebook's figures.
 
     Both trainings are recorded as runs. Losses include the L2 penalty, as the notebook's do.
     """
@@ -132,7 +137,8 @@ def text(found: Mapping[str, Any]) -> str:
         rows.append(_row(f"{split} accuracy (%)", *accuracies, "{:.2f}"))
     rows.append(_row("steps/s", ours["steps_per_second"], theirs["steps_per_second"], "{:,.0f}"))
     rows.append(_row("median step (us)", ours["median_step_us"], theirs["median_step_us"], "{:,.0f}"))
-    title = f"{found['preset']}, {found['steps']:,} steps on {found['device']} ({safe_text(found['device_name'], 60)})"
+    device = f"{found['device']} ({safe_text(found['device_name'], 60)})"
+    title = f"{found['preset']}, {found['steps']:,} steps on {device}"
     if found["steps"] != found["reference_steps"]:
         title += f"; the notebook trained {found['reference_steps']:,} steps, so this is no parity"
     return f"{title}\n{common.table(['', 'ours', 'notebook', 'difference'], rows, right=(1, 2, 3))}"

@@ -87,7 +87,16 @@ def splits_table(splits: Mapping[str, Mapping[str, Any]], screen: Screen) -> str
     """One row a split: loss, accuracy, top-5, calibration error, worst class and most confused pair."""
     arrow = "→" if screen.unicode else "->"
     penalised = any(r["loss_with_penalty"] != r["loss"] for r in splits.values())
-    header = ["split", "loss", *(["loss+L2"] if penalised else []), "acc", "top-5", "ECE", "worst class", "most confused"]
+    header = [
+        "split",
+        "loss",
+        *(["loss+L2"] if penalised else []),
+        "acc",
+        "top-5",
+        "ECE",
+        "worst class",
+        "most confused",
+    ]
     rows = []
     for name, report in splits.items():
         worst = worst_classes(report)[:1]
@@ -164,7 +173,7 @@ def training_report(
     *,
     run_path: Path | None = None,
 ) -> str:
-    """What is known at the end of a training: the table of the splits, the best evaluation, speed and place."""
+    """The end of a training: the table of the splits, the best evaluation, speed and place."""
     rows = []
     if ended.best is not None:
         best = ended.best

@@ -101,6 +101,12 @@ def _choose(
     """Rows of the split: those of `index`, else drawn from the seed; every class asked for gets its share."""
     import numpy as np
 
+    for row in index:
+        if not 0 <= row < len(part):
+            raise UsageError(
+                f"there is no picture {safe_text(row, 30)} in {part.name}",
+                hint=f"--index 0 to {len(part) - 1}",
+            )
     if index:
         return index
     random = np.random.default_rng(seed)

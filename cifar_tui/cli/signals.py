@@ -10,16 +10,14 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-WATCHED = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class SignalWatch:
     """Catches the signals that end a command, for as long as the block lasts.
 
-    The handler takes no lock: it writes down the number, and the main loop reads it. Signals that were ignored
-    before, as under nohup, stay ignored. Outside the main thread it does nothing.
+    The handler takes no lock: it writes down the number, and the main loop reads it. Signals that were
+    ignored before, as under nohup, stay ignored. Outside the main thread it does nothing.
 
     Attributes:
         number: the first signal that came, 0 before.

@@ -30,15 +30,21 @@ AllowUnverified = Annotated[
 def train(
     asked: Asked,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="RUN", help="Id of the new run [default: MODEL-DATASET-N].")
+        str | None,
+        typer.Option("--name", metavar="RUN", help="Id of the new run [default: MODEL-DATASET-N]."),
     ] = None,
-    title: Annotated[str | None, typer.Option("--title", metavar="TEXT", help="Free text kept with the new run.")] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="Free text kept with the new run.")
+    ] = None,
     resume: Annotated[
-        str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run from its newest checkpoint.")
+        str | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with a run from its newest checkpoint."),
     ] = None,
     at: Annotated[
         int | None,
-        typer.Option("--at", metavar="STEP", help="With --resume: from this checkpoint; later ones are discarded."),
+        typer.Option(
+            "--at", metavar="STEP", help="With --resume: from this checkpoint; later ones are discarded."
+        ),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="With --resume: refuse one that would not be bit-exact.")
@@ -164,7 +170,11 @@ def _is_done(request: TrainRequest, places: Places, as_json: bool) -> bool:
     ended = found.ended
     if request.at is not None or ended is None or ended.state != "done" or holder(run) is not None:
         return False
-    extended = changes(recorded_config(run, meta), config).keys() & {"epochs", "max_seconds", "target_accuracy"}
+    extended = changes(recorded_config(run, meta), config).keys() & {
+        "epochs",
+        "max_seconds",
+        "target_accuracy",
+    }
     target = found.target if config.epochs is not None else config.steps
     if extended or (target > ended.step and target != found.target):
         return False
@@ -175,6 +185,7 @@ def _is_done(request: TrainRequest, places: Places, as_json: bool) -> bool:
     if ended.step >= target:
         print(f"run {run.id} has reached its target of {target:,} steps; extend it: {longer}", flush=True)
     else:
-        print(f"run {run.id} is done at step {ended.step:,} ({ended.reason}); extend it: {longer}", flush=True)
+        print(
+            f"run {run.id} is done at step {ended.step:,} ({ended.reason}); extend it: {longer}", flush=True
+        )
     return True
-

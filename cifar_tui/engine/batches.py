@@ -64,9 +64,13 @@ class TrainingOrder:
 
     def indices(self, step: int) -> Tensor:
         """int64 (batch_size,) on the device: the pictures of step `step` (0 is the first)."""
+        return self.rows(step, 1)[0]
+
+    def rows(self, step: int, count: int) -> Tensor:
+        """int64 (n, batch_size): the pictures of `step` and those after it, `count` at most, in one epoch."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             order = torch.from_numpy(epoch_order(self._count, self._seed, epoch))
             self._order, self._epoch = order.to(self._device), epoch
-        start = position * self._batch_size
-        return self._order[start : start + self._batch_size]
+        stop = min(position + count, self.steps_per_epoch)
+        return self._order[position * self._batch_size : stop * self._batch_size].view(-1, self._batch_size)

@@ -63,22 +63,24 @@ class TrainingThread:
         self.started_at = time.monotonic()
         self._polite = polite
         self._switch_interval = sys.getswitchinterval()
+        self._finished = threading.Event()
         self._thread = threading.Thread(target=self._run, name="training", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
+    def follow(self, abandoned: Callable[[], bool]) -> None:
+        """Begin, and wait for the end or until nobody cares; runs in the app's worker thread."""
         sys.setswitchinterval(SWITCH_SECONDS)
         self._thread.start()
+        while not self._finished.wait(TICK_SECONDS) and not abandoned():
+            pass
 
     @property
-    def alive(self) -> bool:
-        """Whether it still works."""
-        return self._thread.is_alive()
+    def finished(self) -> bool:
+        """Whether it has come to its end."""
+        return self._finished.is_set()
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end, at most this long; whether it ended."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+        return self._finished.wait(seconds)
 
     def _run(self) -> None:
         if self._polite and sys.platform == "linux":
@@ -90,6 +92,7 @@ class TrainingThread:
             self.session.error = self.session.error or error
         finally:
             sys.setswitchinterval(self._switch_interval)
+            self._finished.set()
 
 
 def uses_all_cores(threads: object) -> bool:
@@ -186,7 +189,7 @@ class TrainingDesk:
         self._fresh = True
 
     def start(self, request: TrainRequest, live: LiveRun | None = None) -> TrainingThread:
-        """Begin a session in a thread; `live` holds the history of a resumed run."""
+        """A session in a thread that the app's worker begins; `live` holds the history of a resumed run."""
         assert self.thread is None
         session = self._factory(request)
         config = request.recipe.config if request.recipe is not None else None
@@ -195,7 +198,6 @@ class TrainingDesk:
         self.live.phase = events.Phase(time=time.time(), phase="import", text="torch")
         threads = config.threads if config is not None else (self.live.config or {}).get("threads")
         self.thread = TrainingThread(session, polite=uses_all_cores(threads))
-        self.thread.start()
         return self.thread
 
     def collect(self) -> tuple[frozenset[str], SessionLike | None]:
@@ -210,7 +212,7 @@ class TrainingDesk:
         thread = self.thread
         if thread is None:
             return frozenset(kinds), None
-        ended = not thread.alive  # asked before the mailbox is emptied, so that nothing stays in it
+        ended = thread.finished  # asked before the mailbox is emptied, so that nothing stays in it
         for event in thread.session.mailbox.drain():
             self.live.add(event)
             kinds.add(event.kind)

@@ -22,7 +22,8 @@ def start(*words: object, **settings: Any) -> subprocess.Popen[str]:
     """Run a command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "cifar_tui", *(str(word) for word in words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(PYTHONUNBUFFERED="1"), **settings,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(PYTHONUNBUFFERED="1"), **settings,
     )  # fmt: skip
 
 

@@ -26,7 +26,14 @@ STATUS_KEYS = ["dataset", "state", "train", "test", "classes", "bytes", "path"]
 def cli(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Outcome]:
-    for name in ("CIFAR_TUI_MIRROR", "CIFAR_TUI_DATA_DIR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in (
+        "CIFAR_TUI_MIRROR",
+        "CIFAR_TUI_DATA_DIR",
+        "http_proxy",
+        "HTTP_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     return lambda *words: call(capsys, *words, "--data-dir", tmp_path / "data")
 
@@ -259,3 +266,21 @@ def test_off_a_terminal_there_is_a_line_a_tenth(capsys: pytest.CaptureFixture[st
     rows = capsys.readouterr().err.splitlines()
     assert len(rows) == 12
     assert rows[-1].startswith("verify")
+
+
+def test_on_a_terminal_the_line_is_rewritten_in_place_and_taken_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = TransferLine()
+    for done in (10, 50, 100):
+        shown(Transfer("download", "a.tar.gz", done, 100, 1.0, 1.0, "", 1))
+    shown.note("a mirror\x1b[2J failed")
+    shown.close()
+    said = capsys.readouterr().err
+    frames = said.split("\r")[1:]
+    assert len(frames) == 4
+    assert all(frame.endswith("\x1b[K") and len(frame) - 3 <= 59 for frame in frames[:3])
+    assert frames[3] == "\x1b[Knote: a mirror\\x1b[2J failed\n"

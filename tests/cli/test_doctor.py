@@ -73,9 +73,7 @@ def test_a_run_in_training_is_counted(cli: Cli, tmp_path: Path) -> None:
         assert cli("--json").json["runs"]["running"] == ["busy"]
 
 
-def test_torch_that_cannot_be_loaded_is_a_finding(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torch_that_cannot_be_loaded_is_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("cifar_tui.engine.device", raising=False)
     monkeypatch.setitem(sys.modules, "cifar_tui.engine.device", None)
     found = cli()

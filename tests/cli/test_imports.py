@@ -11,12 +11,14 @@ import pytest
 
 from tests.cli.command import environment
 
-HEAVY = ("numpy", "torch", "textual", "plotext", "PIL", "pydantic", "requests", "rich")
+HEAVY = ("numpy", "torch", "textual", "plotext", "PIL", "requests", "rich", "safetensors")
 
 
 def loaded(program: str) -> list[str]:
     """Top-level modules that a fresh interpreter has loaded after a program."""
-    tail = "\nimport json, sys\nsys.stderr.write(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})))"
+    tail = (
+        "\nimport json, sys\nsys.stderr.write(json.dumps(sorted({n.partition('.')[0] for n in sys.modules})))"
+    )
     found = subprocess.run(
         [sys.executable, "-c", program + tail],
         capture_output=True,

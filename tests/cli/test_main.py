@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -53,6 +54,8 @@ def test_the_version(cli: Cli) -> None:
         ("samples",),
         ("presets", "shwo"),
         ("data", "download"),
+        ("runs", "list", "--runs-dir"),
+        ("samples", "synthetic", "-n"),
     ],
 )
 def test_a_word_that_is_not_known_gets_2_and_a_hint_that_works(cli: Cli, words: tuple[str, ...]) -> None:
@@ -67,7 +70,8 @@ def test_a_word_that_is_not_known_gets_2_and_a_hint_that_works(cli: Cli, words: 
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right"), [("dcotor", "doctor"), ("preset", "presets"), ("optimizer", "optimizers"), ("RUN", "runs")]
+    ("wrong", "right"),
+    [("dcotor", "doctor"), ("preset", "presets"), ("optimizer", "optimizers"), ("RUN", "runs")],
 )
 def test_an_unknown_command_offers_the_nearest(cli: Cli, wrong: str, right: str) -> None:
     found = cli(wrong)
@@ -160,7 +164,11 @@ def test_fault_106_a_reader_that_went_away_ends_it_quietly_with_141(tmp_path: Pa
 def test_fault_106_a_pipe_that_closes_after_the_first_line(tmp_path: Path) -> None:
     words = shlex.join([*COMMAND, "samples", "synthetic", "-n", "2", "--colour", "always"])
     found = subprocess.run(
-        ["/bin/sh", "-c", f"{words} | head -n 1"], capture_output=True, text=True, env=environment(), check=False
+        ["/bin/sh", "-c", f"{words} | head -n 1"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
     )
     assert found.returncode == 0
     assert found.stderr == ""
@@ -183,7 +191,11 @@ def test_a_closed_stdout_is_no_crash() -> None:
     words = shlex.join([*COMMAND, "presets"])
     for streams in (">&-", "2>&-", ">&- 2>&-", "<&- >&-"):
         found = subprocess.run(
-            ["/bin/sh", "-c", f"{words} {streams}"], capture_output=True, text=True, env=environment(), check=False
+            ["/bin/sh", "-c", f"{words} {streams}"],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            check=False,
         )
         assert found.returncode == 0, streams
         assert found.stderr == ""
@@ -260,11 +272,9 @@ def test_a_table_keeps_its_columns_with_wide_signs() -> None:
 
 def test_every_command_that_a_hint_names_exists() -> None:
     """Hints are written as ``cifar-tui COMMAND ...`` all over the package."""
-    import re
-
-    known = set(main.COMMANDS)
+    known = {*main.COMMANDS, "command", "watch"}  # watch comes with the app
     for file in sorted((ROOT / "cifar_tui").rglob("*.py")):
         if "tui" in file.relative_to(ROOT / "cifar_tui").parts[:1]:
             continue
         for word in re.findall(r"cifar-tui ([a-z]+)\b", file.read_text()):
-            assert word in known | {"command"}, f"{file.name}: cifar-tui {word}"
+            assert word in known, f"{file.name}: cifar-tui {word}"

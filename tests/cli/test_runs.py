@@ -198,7 +198,13 @@ def test_export_in_the_notebooks_format(cli: Cli, tmp_path: Path) -> None:
     found = cli("export", "a", file, "--format", "plot-points")
     assert found.code == 0
     points = [json.loads(row) for row in file.read_text().splitlines()]
-    assert {key for point in points for key in point} == {"MetricName", "Short", "MetricType", "Step", "Value"}
+    assert {key for point in points for key in point} == {
+        "MetricName",
+        "Short",
+        "MetricType",
+        "Step",
+        "Value",
+    }
     assert all(isinstance(point["Step"], float) for point in points)
     assert ("#acc", 20.0, 0.5) in [(point["Short"], point["Step"], point["Value"]) for point in points]
 

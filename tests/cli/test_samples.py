@@ -69,6 +69,8 @@ def test_each_class_asked_for_gets_its_share(cli: Cli) -> None:
         (("synthetic", "--seed", "-1"), "0 or more"),
         (("synthetic", "--index", "10000"), "10000"),
         (("synthetic", "--index", "-1"), "-1"),
+        (("synthetic", "--index", "9" * 30), "0 to 9999"),
+        (("synthetic", "--seed", "9" * 5000), "--seed"),
         (("synthetic", "--colour", "sometimes"), "auto, always, never"),
         (("synthetic", "--class", "ring", "--index", "1"), "leave one"),
         (("synthetic", "-n", "many"), "-n"),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.cli.cli_tools import ESCAPE, SMALL, train_base
-from tests.cli.command import call
 
 from cifar_tui.config import OPTIONS
 from cifar_tui.fsio import dump_json
+from tests.cli.cli_tools import ESCAPE, SMALL, train_base
+from tests.cli.command import call
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,8 @@ def test_print_config_names_the_origin_of_every_value_and_trains_nothing(capsys,
     assert set(found) == {"config", "origins", "warnings"}
     assert set(found["config"]) == set(OPTIONS) == set(found["origins"])
     expected = {
-        "beta1": (0.9, "default"), "weight_decay": (0.004, "adamw default"), "model": ("cnn", "preset seed-cnn"),
+        "beta1": (0.9, "default"), "weight_decay": (0.004, "adamw default"),
+        "model": ("cnn", "preset seed-cnn"),
         "dropout": (0.3, "file recipe.toml"), "num_nodes": (96, "--set"), "seed": (7, "flag"),
     }  # fmt: skip
     for name, (value, origin) in expected.items():
@@ -156,7 +157,18 @@ def test_print_config_as_a_table(capsys):
 
 
 def test_print_config_of_a_resume_starts_from_the_run(capsys, trained):
-    done = call(capsys, "train", "--resume", "base", "--steps", "50", "--print-config", "--json", "--runs-dir", trained)
+    done = call(
+        capsys,
+        "train",
+        "--resume",
+        "base",
+        "--steps",
+        "50",
+        "--print-config",
+        "--json",
+        "--runs-dir",
+        trained,
+    )
     found = json.loads(done.out)
     assert found["config"]["num_nodes"] == 8
     assert found["origins"]["num_nodes"] == "run base"
@@ -207,7 +219,9 @@ def test_a_taken_name_is_refused_and_the_old_run_stays(capsys, trained):
 
 
 def test_a_missing_dataset_offline_says_how_to_get_it(capsys, tmp_path):
-    done = call(capsys, "train", "--offline", "--data-dir", tmp_path / "data", "--runs-dir", tmp_path / "runs")
+    done = call(
+        capsys, "train", "--offline", "--data-dir", tmp_path / "data", "--runs-dir", tmp_path / "runs"
+    )
     assert done.code == 66
     assert "cifar-tui data download cifar10" in done.err
     assert not (tmp_path / "runs").exists()

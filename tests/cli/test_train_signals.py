@@ -170,7 +170,8 @@ def test_on_a_terminal_the_line_is_rewritten_and_ctrl_c_says_how_to_resume(tmp_p
 
     child = pexpect.spawn(
         sys.executable,
-        ["-m", "cifar_tui", "train", *SMALL, "--steps", "1000000", "--name", "tty", "--runs-dir", str(tmp_path)],
+        ["-m", "cifar_tui", "train", *SMALL, "--steps", "1000000", "--name", "tty",
+         "--runs-dir", str(tmp_path)],
         env=environment(TERM="xterm-256color"), dimensions=size, encoding="utf-8", timeout=60,
     )  # fmt: skip
     log = []

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from cifar_tui import events
 from cifar_tui.cli import common, console
-from cifar_tui.cli.progress_line import loss_text, percent_text, phase_line, phase_text, progress_line, rate_text
+from cifar_tui.cli.progress_line import (
+    loss_text,
+    percent_text,
+    phase_line,
+    phase_text,
+    progress_line,
+    rate_text,
+)
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 PROGRESS = events.Progress(
@@ -21,7 +28,15 @@ PROGRESS = events.Progress(
     images_per_second=40_615.0, seconds=15.0, seconds_left=18.2,
 )  # fmt: skip
 EVALUATION = events.Evaluation(
-    step=100, epoch=0.1, split="train", examples=10, loss=1.5, accuracy=0.5, top5=0.9, confusion=[], seconds=0.1
+    step=100,
+    epoch=0.1,
+    split="train",
+    examples=10,
+    loss=1.5,
+    accuracy=0.5,
+    top5=0.9,
+    confusion=[],
+    seconds=0.1,
 )
 
 
@@ -82,10 +97,21 @@ def test_a_target_of_no_steps_is_complete():
 
 def test_a_download_shows_how_much_how_fast_and_how_long():
     phase = events.Phase(
-        phase="data", text="download cifar-10-binary.tar.gz", done=73_000_000, total=171_000_000, unit="bytes", rate=12e6
+        phase="data",
+        text="download cifar-10-binary.tar.gz",
+        done=73_000_000,
+        total=171_000_000,
+        unit="bytes",
+        rate=12e6,
     )
     line = phase_line(phase, 110, 3.0)
-    for part in ("downloading cifar-10-binary.tar.gz", "43%", "73.0 MB of 171.0 MB", "12.0 MB/s", "ETA  0:08"):
+    for part in (
+        "downloading cifar-10-binary.tar.gz",
+        "43%",
+        "73.0 MB of 171.0 MB",
+        "12.0 MB/s",
+        "ETA  0:08",
+    ):
         assert part in line
     for width in range(0, 130):
         assert len(phase_line(phase, width, 3.0)) <= width

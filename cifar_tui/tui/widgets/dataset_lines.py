@@ -76,6 +76,8 @@ def row(
     built_in = dataset == "synthetic"
     state = "built in" if built_in else safe_text(status.state, 12)
     left = [(f"{sign} ", style), title, (f" {state}", "$muted" if built_in else style)]
+    if width < 32:
+        return ends(left if width > 19 else left[:2], [], width)
     if status.state in {"missing", "damaged"}:
         right = [(human_bytes(archive_bytes(dataset)), "$muted")]
     else:
@@ -95,6 +97,8 @@ def transfer_lines(dataset: str, transfer: Transfer, width: int) -> list[Content
         amount = f"{transfer.done / 1e6:>5.1f} MB"
     rate = f"{transfer.rate / 1e6:>5.1f} MB/s" if transfer.rate > 0 else " " * 10
     left = f"{human_seconds(transfer.eta_seconds):>6}" if transfer.eta_seconds is not None else " " * 6
+    if width < 36:
+        rate = ""
     if width >= 44:
         left += " left" if left.strip() else " " * 5
     return [
@@ -132,7 +136,7 @@ def error_lines(error: BaseException, width: int, height: int) -> list[Content]:
         message, state, hint = error.message, error.state, error.hint
     else:
         message, state, hint = f"{type(error).__name__}: {error}", None, None
-    keys = Content.assemble(("g", "bold $accent"), " tries again   ", ("esc", "bold $accent"), " hides this")
+    keys = Content.assemble(("g", "bold $accent"), " tries again   ", ("esc", "bold $accent"), " hides")
     said = _wrapped(f"✕ {safe_text(message, 300)}", "$bad", width)
     kept = _wrapped(safe_text(state, 200), "$muted", width) if state else []
     todo = _wrapped(f"hint: {safe_text(hint, 240)}", "$foreground", width) if hint else []
@@ -148,7 +152,7 @@ def unverified_lines(dataset: str, width: int) -> list[Content]:
         "A run trained on it says so."
     )
     lines = _wrapped(f"! {said}", "$warning", width)
-    keys = Content.assemble(("u", "bold $accent"), " Use anyway   ", ("esc", "bold $accent"), " Hide message")
+    keys = Content.assemble(("u", "bold $accent"), " Use anyway   ", ("esc", "bold $accent"), " Hide")
     return [*lines, Content(""), keys]
 
 

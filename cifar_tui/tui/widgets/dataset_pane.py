@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,8 +72,8 @@ class DatasetPane(Vertical, can_focus=True):
         Binding("escape", "hide_error", "Hide message", id="dataset.hide", show=False),
     ]
     HELP_TEXT = (
-        "The datasets, whether they are on this disk, and pictures of the selected one. A download keeps what "
-        "arrived when it stops, and goes on from there; training goes on meanwhile."
+        "The datasets, whether they are on this disk, and pictures of the selected one. A download keeps "
+        "what arrived when it stops, and goes on from there; training goes on meanwhile."
     )
 
     class Selected(Message):
@@ -226,7 +227,7 @@ class DatasetPane(Vertical, can_focus=True):
                 error = caught
         self.post_message(self._Looked(found, _free_bytes(folder), error))
 
-    def _read_samples(self, dataset: str, folder: Path, seed: int, accept: bool) -> None:
+    def _read_samples(self, dataset: str, folder: Path, seed: int) -> None:
         pictures: list[Picture] = []
         error: BaseException | None = None
         try:
@@ -234,7 +235,7 @@ class DatasetPane(Vertical, can_focus=True):
 
             from cifar_tui.datasets import store
 
-            split = store.load(dataset, folder, allow_unverified=accept).train
+            split = store.load(dataset, folder).train
             rows = np.random.default_rng(seed or None).choice(len(split), min(SAMPLES, len(split)), False)
             part = split.subset(rows)
             names = [part.names[label] for label in part.labels.tolist()]
@@ -243,20 +244,25 @@ class DatasetPane(Vertical, can_focus=True):
             error = caught
         self.post_message(self._Sampled(dataset, pictures, error))
 
-    def _load_samples(self, accept: bool = False) -> None:
+    def _accept(self, dataset: str, folder: Path) -> None:
+        from cifar_tui.datasets import store
+
+        try:
+            store.load(dataset, folder, allow_unverified=True)
+        except CifarTuiError as error:
+            self.post_message(self._Sampled(dataset, [], error))
+        self._look(folder)
+
+    def _load_samples(self) -> None:
         status = self._status.get(self._selected)
         if not self._with_pictures or self._selected in self._samples or status is None:
             return
-        if status.state not in {"ready", "unverified"}:
-            return
-        folder, dataset, seed = self._data_dir or data_folder(self.app), self._selected, self._seed
-        self.run_worker(
-            lambda: self._read_samples(dataset, folder, seed, accept),
-            thread=True,
-            exclusive=True,
-            group="dataset-samples",
-            exit_on_error=False,
-        )
+        if status.state in {"ready", "unverified"}:
+            folder, dataset, seed = self._data_dir or data_folder(self.app), self._selected, self._seed
+            self._in_thread(lambda: self._read_samples(dataset, folder, seed), "dataset-samples")
+
+    def _in_thread(self, work: Callable[[], None], group: str) -> None:
+        self.run_worker(work, thread=True, exclusive=True, group=group, exit_on_error=False)
 
     # ---- handlers ----
 
@@ -343,9 +349,11 @@ class DatasetPane(Vertical, can_focus=True):
 
     def action_accept(self) -> None:
         """Take unverified data from now on."""
+        if not self._acceptable():
+            return
         self._set_error(None)
-        self._load_samples(accept=True)
-        self.set_timer(1.0, self.refresh_status)
+        folder, dataset = self._data_dir or data_folder(self.app), self._selected
+        self._in_thread(lambda: self._accept(dataset, folder), "dataset-accept")
 
     def action_other_samples(self) -> None:
         """The next pictures; after the last ones others are read."""
@@ -397,6 +405,7 @@ class DatasetPane(Vertical, can_focus=True):
             lines = text.transfer_lines(self._fetching, transfer, width)
             self._update("#transfer-text", stack(lines))
             left -= len(lines) + 1
+            self.query_one("#transfer").set_class(left > 0, "-roomy")
         message = self._message(left)
         self.query_one("#dataset-message").display = bool(message)
         if message:

@@ -211,6 +211,7 @@ class FieldRow(Widget):
         self.reason = ""
         self.is_error = False
         self.note = ""
+        self.folded = False
 
     def compose(self) -> ComposeResult:
         """The editor; everything else is painted by `render`."""
@@ -219,7 +220,7 @@ class FieldRow(Widget):
     def update_from(self, state: FormState) -> None:
         """Show what the form holds of this field."""
         name = self.field
-        shown = state.is_shown(name)
+        shown = not self.folded and state.is_shown(name)
         if self.display != shown:
             self.display = shown
         problem = state.problems.get(name)
@@ -278,7 +279,7 @@ class FieldRow(Widget):
 
 
 class KeyButton(Widget, can_focus=True):
-    """A button of one row: a key and a word. It runs an action."""
+    """A button of one row: a key and a word. Who holds it runs its action."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "press", "Press", show=False)]
     ALLOW_SELECT = False
@@ -299,15 +300,28 @@ class KeyButton(Widget, can_focus=True):
         key = [(f"{self.key} ", f"bold {colour}".strip())] if self.key else []
         return Content.assemble(" ", *key, self.title, " ")
 
-    async def action_press(self) -> None:
-        """Run the action."""
-        if not self.is_disabled:
-            await self.run_action(self.action)
+    class Pressed(Message):
+        """The button was pressed."""
 
-    async def on_click(self, event: events.Click) -> None:
-        """Run the action."""
+        def __init__(self, button: KeyButton) -> None:
+            super().__init__()
+            self.button = button
+
+    def rename(self, title: str) -> None:
+        """Show another word."""
+        if title != self.title:
+            self.title = title
+            self.refresh(layout=True)
+
+    def action_press(self) -> None:
+        """Press it."""
+        if not self.is_disabled:
+            self.post_message(self.Pressed(self))
+
+    def on_click(self, event: events.Click) -> None:
+        """Press it."""
         event.stop()
-        await self.action_press()
+        self.action_press()
 
 
 class GroupTitle(Widget, can_focus=True):

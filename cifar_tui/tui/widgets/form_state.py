@@ -200,7 +200,7 @@ class FormState:
         self._update()
 
     def choose_preset(self, preset: str | None) -> None:
-        """Take another preset; every field is put back to it.
+        """Put another preset below the changed fields. The model is the preset's: it is what that is about.
 
         Raises:
             UsageError: there is none of that name; nothing changed.
@@ -208,7 +208,8 @@ class FormState:
         if preset is not None:
             catalog.check("presets", preset)
         self.preset = preset
-        self.reset_all()
+        self._texts.pop("model", None)
+        self._update()
 
     def load(self, preset: str | None, values: Mapping[str, str]) -> None:
         """Take a preset and texts by field name, spelled as on the command line.

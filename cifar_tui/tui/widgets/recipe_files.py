@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cifar_tui.errors import ConfigFileError, UsageError, from_os_error
 from cifar_tui.fsio import replace_bytes
 from cifar_tui.text import safe_text
 
 if TYPE_CHECKING:
-    import tomlkit
+    from tomlkit import TOMLDocument
 
 FILE_LIMIT = 1_000_000
 
@@ -63,21 +63,15 @@ def write_recipe(path: Path, preset: str | None, values: Mapping[str, str]) -> N
     document = _old_document(path)
     _clear(document)
     if preset is not None:
-        if "preset" in document:
-            document["preset"] = preset
-        else:
-            document.insert("preset", preset) if False else _put_first(document, preset)
-    elif "preset" in document:
-        del document["preset"]
+        document["preset"] = preset
     for name, text in values.items():
         option = OPTIONS[name]
         value = parse_value(option, text)
         if value is None:
             raise UsageError(f"{name} is none, which a TOML file cannot say", hint=f"reset {name}")
-        table = document.get(option.section)
-        if not isinstance(table, dict):
-            table = tomlkit.table()
-            document[option.section] = table
+        if not isinstance(document.get(option.section), dict):
+            document[option.section] = tomlkit.table()
+        table: Any = document[option.section]
         table[name] = value
     try:
         replace_bytes(path, tomlkit.dumps(document).encode("utf-8"))
@@ -85,3 +79,27 @@ def write_recipe(path: Path, preset: str | None, values: Mapping[str, str]) -> N
         raise from_os_error(error, "write", path) from None
     except ValueError as error:
         raise ConfigFileError(f"cannot write {path}: {error}") from None
+
+
+def _old_document(path: Path) -> TOMLDocument:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        if path.is_file() and path.stat().st_size <= FILE_LIMIT:
+            return tomlkit.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TOMLKitError, RecursionError):
+        pass  # what cannot be read has no comments to keep
+    return tomlkit.document()
+
+
+def _clear(document: TOMLDocument) -> None:
+    """Take out everything but comments."""
+    for key, item in list(document.items()):
+        if isinstance(item, dict):
+            for inner in list(item):
+                del item[inner]
+            if not item.as_string().strip():
+                del document[key]
+        else:
+            del document[key]

@@ -1,0 +1,384 @@
+"""The app: rooms, themes, settings, quitting, and giving the terminal back whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import work
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from cifar_tui.tui import theme as themes
+from cifar_tui.tui.actions import ACTIONS
+from cifar_tui.tui.guard import Guard, end_process
+from cifar_tui.tui.messages import CopyRequested
+from cifar_tui.tui.screens.dashboard import Dashboard
+from cifar_tui.tui.settings import Settings
+from cifar_tui.tui.steering import Steering
+from cifar_tui.tui.worker import TICK_SECONDS, SessionLike, TrainingDesk, make_session
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from cifar_tui.session import TrainRequest
+
+_STYLES = Path(__file__).parent / "styles"
+SAVE_SECONDS = 20.0  # longest wait for a training to save after the screen is gone
+WHILE_TRAINING = frozenset(
+    {"stop", "stop_evaluate", "evaluate_now", "checkpoint_now", "set_target", "set_learning_rate"}
+)
+
+
+def _commands() -> type[Provider]:
+    from cifar_tui.tui.commands import CommandProvider
+
+    return CommandProvider
+
+
+class CifarTuiApp(Steering):
+    """The whole app.
+
+    Args:
+        data_dir: where datasets are.
+        runs_dir: where runs are.
+        settings: what is remembered; None to read it.
+        session_factory: makes a session of a request; tests give another.
+    """
+
+    TITLE = "cifar-tui"
+    CSS_PATH: ClassVar[Any] = sorted(_STYLES.glob("*.tcss"))
+    COMMANDS: ClassVar[Any] = {_commands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(action.binding for action in ACTIONS),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend"),
+        Binding("ctrl+c", "quit", "Quit", show=False, id="app.interrupt"),
+    ]
+
+    class Looked(Message):
+        """What was found on disk at the start."""
+
+        def __init__(self, ready: frozenset[str], runs: bool) -> None:
+            super().__init__()
+            self.ready, self.runs = ready, runs
+
+    def __init__(
+        self,
+        data_dir: Path,
+        runs_dir: Path,
+        *,
+        settings: Settings | None = None,
+        session_factory: Callable[[TrainRequest], SessionLike] = make_session,
+        driver_class: Any = None,
+        first_start: bool = True,
+    ) -> None:
+        super().__init__(driver_class=driver_class)
+        self.data_dir, self.runs_dir = data_dir, runs_dir
+        self.settings = settings if settings is not None else Settings.load()
+        self.desk = TrainingDesk(session_factory)
+        self.dashboard = Dashboard(self.settings)
+        self.guard: Guard | None = None
+        self.crash: BaseException | None = None
+        self.quitting = False
+        self._first_start = first_start
+        for name in themes.NAMES:
+            self.register_theme(themes.build(name))
+        self.theme = self.settings.theme if self.settings.theme in themes.NAMES else themes.DARK
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The dashboard is the first and only screen but for dialogs."""
+        return self.dashboard
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
+        """None of Textual's own: the palette lists ours."""
+        return ()
+
+    def on_mount(self) -> None:
+        """Begin to listen to the threads."""
+        self.set_interval(TICK_SECONDS, self.tick)
+        self.set_interval(5.0, self.save_settings)
+
+    # ---- from the threads ----
+
+    def tick(self) -> None:
+        """Bring to the screen what the threads said."""
+        if self.crash is not None or not self.is_running:
+            return
+        kinds, ended = self.desk.collect()
+        if ended is not None:
+            if self.quitting:
+                self.leave()
+                return
+            self.session_ended(ended)
+        if kinds:
+            self.dashboard.show_live(self.live, kinds)
+            self.refresh_bindings()
+        self.show_download()
+        take_dropped = getattr(self._driver, "take_dropped", None)
+        if take_dropped is not None and take_dropped():
+            self.refresh(layout=True)
+
+    def panes_ready(self) -> None:
+        """The panes are there: look at what is on disk."""
+        self.look()
+
+    @work(thread=True, group="look", exit_on_error=False)
+    def look(self) -> None:
+        """See whether there is any data or run, off the event loop."""
+        from cifar_tui import datasets
+        from cifar_tui.runs.directory import list_runs
+
+        ready, runs = set(), False
+        for name in datasets.names():
+            with contextlib.suppress(Exception):
+                if datasets.status(name, self.data_dir).state in {"ready", "unverified"}:
+                    ready.add(name)
+        with contextlib.suppress(Exception):
+            runs = bool(list_runs(self.runs_dir))
+        self.post_message(self.Looked(frozenset(ready), runs))
+
+    def on_cifar_tui_app_looked(self, message: Looked) -> None:
+        """The first start has neither data nor runs."""
+        real = message.ready - {"synthetic"}
+        self.show_data(real)
+        if self._first_start and not real and not message.runs and self.desk.thread is None:
+            self.action_first_start(message.ready)
+
+    def show_data(self, real: Iterable[str]) -> None:
+        """The dataset chip of the header."""
+        names = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+        found = [names[name] for name in names if name in set(real)]
+        self.dashboard.header.show_data(" ".join(found) if found else "no data yet")
+
+    def on_dataset_pane_status_changed(self, message: Any) -> None:
+        """A download or a check changed what is there."""
+        states = {name: status.state for name, status in message.found.items()}
+        self.show_data(name for name, state in states.items() if state in {"ready", "unverified"})
+
+    # ---- actions ----
+
+    def action_first_start(self, ready: frozenset[str] = frozenset()) -> None:
+        """Data, recipe, go."""
+        from cifar_tui.tui.screens.first_start import FirstStart, Plan
+
+        def planned(plan: Plan | None) -> None:
+            self.settings.set(seen_start=True)
+            form = self.dashboard.pane("recipe")
+            if plan is None or form is None:
+                return
+            form.load(preset=plan.preset, values=plan.values)
+            if plan.start:
+                self.start_recipe(plan.values, plan.preset)
+            else:
+                self.dashboard.focus_pane("recipe")
+
+        self.push_screen(FirstStart(ready), planned)
+
+    async def action_room(self, number: int) -> None:
+        """Go to a room."""
+        await self.dashboard.show_room(int(number))
+
+    def action_pane(self, name: str) -> None:
+        """Go to a pane."""
+        self.dashboard.focus_pane(name)
+
+    def action_next_pane(self) -> None:
+        """The next pane."""
+        self.dashboard.next_pane(1)
+
+    def action_previous_pane(self) -> None:
+        """The pane before."""
+        self.dashboard.next_pane(-1)
+
+    def action_maximise(self) -> None:
+        """One pane alone, and back."""
+        self.dashboard.maximise()
+
+    def action_narrower(self) -> None:
+        """Less room for the left column."""
+        self.dashboard.grid.change("left", -2)
+
+    def action_wider(self) -> None:
+        """More room for the left column."""
+        self.dashboard.grid.change("left", 2)
+
+    def action_shorter(self) -> None:
+        """Less room for the focused pane."""
+        self.dashboard.grid.change(self.dashboard.grid.focused_pane(), -1)
+
+    def action_taller(self) -> None:
+        """More room for the focused pane."""
+        self.dashboard.grid.change(self.dashboard.grid.focused_pane(), 1)
+
+    def action_usual_sizes(self) -> None:
+        """Forget the sizes."""
+        self.settings.set(left_width=0, dataset_height=0, chart_height=0, report_height=0)
+        self.dashboard.fit()
+
+    def action_theme(self) -> None:
+        """Light or dark."""
+        self._use_theme(themes.other_light(self.theme))
+
+    def action_palette(self) -> None:
+        """Colours that everyone can tell apart, or the usual ones."""
+        self._use_theme(themes.other_palette(self.theme))
+
+    def _use_theme(self, name: str) -> None:
+        self.theme = name
+        self.settings.set(theme=name)
+
+    def action_help(self) -> None:
+        """Explain what is focused."""
+        from cifar_tui.tui.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen())
+
+    def action_copy(self) -> None:
+        """What the focused pane shows."""
+        pane = self.dashboard.pane(self.dashboard.grid.focused_pane())
+        text = pane.copy_text() if pane is not None and hasattr(pane, "copy_text") else ""
+        if text:
+            self.post_message(CopyRequested(text, "text"))
+        else:
+            self.say("there is nothing to copy here")
+
+    def on_copy_requested(self, message: CopyRequested) -> None:
+        """Put a text on the clipboard and say so."""
+        self.copy_to_clipboard(message.text)
+        self.say(f"{message.what} copied")
+
+    def action_name(self, action: str, name: str) -> str:
+        """What the footer calls an action just now."""
+        if action != "pause":
+            return name
+        control = self.desk.control
+        if control is None:
+            return "Start"
+        return "Resume" if control.paused else "Pause"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Keys that steer a training are hidden while there is none."""
+        return not (action in WHILE_TRAINING and self.desk.thread is None)
+
+    # ---- leaving ----
+
+    async def action_quit(self) -> None:
+        """Leave; while training ask first."""
+        from cifar_tui.tui.screens.dialogs import Dialog, quit_dialog
+
+        thread = self.desk.thread
+        if thread is None or thread.finished:
+            self.leave()
+        elif self.quitting:
+            self.say("saving, then leaving")
+        elif not isinstance(self.screen, Dialog):
+            live = self.live
+            self.push_screen(quit_dialog(live.run_id, live.step, live.target), self._quit_answered)
+
+    def _quit_answered(self, choice: str | None) -> None:
+        if choice != "stop":
+            return
+        self.quitting = True
+        self.desk.stop_everything("the app was closed")
+        session = self.desk.session
+        if session is None or session.run_id is None:
+            self.leave()  # nothing was recorded; loading torch cannot be interrupted
+        else:
+            self.say("saving, then leaving")
+
+    def leave(self) -> None:
+        """End the app now."""
+        self.desk.stop_everything("the app was closed")
+        if not self._exit:
+            self.exit()
+
+    def save_settings(self) -> None:
+        """Write what changed."""
+        if self.settings.dirty:
+            self._save_settings()
+
+    @work(thread=True, exclusive=True, group="settings", exit_on_error=False)
+    def _save_settings(self) -> None:
+        self.settings.save()
+
+    def terminal_gone(self) -> None:
+        """The input has ended: the same as a hang-up."""
+        if self.guard is not None:
+            self.guard.raise_(signal.SIGHUP)
+        else:
+            self.leave()
+
+    def stop_for_signal(self, number: int) -> None:
+        """Ask the training to save and end; from any thread."""
+        self.quitting = True
+        if self.desk.download is not None:
+            self.desk.download.cancel()
+        control = self.desk.control
+        if control is not None:
+            control.stop_for_signal(number, signal.Signals(number).name)
+
+    def is_saved(self) -> bool:
+        """Whether nothing is left to save; from any thread."""
+        thread = self.desk.thread
+        return thread is None or thread.finished or thread.session.run_id is None
+
+    def leave_from_thread(self) -> None:
+        """End the app; from any thread."""
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(self.leave)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """An exception that nobody caught: save the run, give the terminal back, and let the command tell."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self.crash = self.crash or error
+        self.desk.stop_everything("the screen failed")
+        self._close_messages_no_wait()
+
+
+def terminal_driver() -> Any:
+    """The driver for this system; None for Textual's own choice."""
+    if sys.platform == "win32":
+        return None
+    from cifar_tui.tui.driver import TerminalDriver
+
+    return TerminalDriver
+
+
+def run_app(data_dir: Path, runs_dir: Path) -> int:
+    """Open the app and wait for its end; returns the exit code.
+
+    Raises:
+        Exception: an exception of ours that ended the app, after the run was saved and the terminal restored.
+    """
+    app = CifarTuiApp(data_dir, runs_dir, driver_class=terminal_driver())
+    with Guard(app.stop_for_signal, app.is_saved, app.leave_from_thread) as guard:
+        app.guard = guard
+        app.run()
+        thread = app.desk.thread
+        deadline = time.monotonic() + SAVE_SECONDS
+        while thread is not None and not app.is_saved() and time.monotonic() < deadline:
+            thread.wait(0.05)
+        app.settings.save()
+    code = 128 + guard.number if guard.number else 0
+    if app.crash is not None and not guard.number:
+        raise app.crash
+    stuck = getattr(app._driver, "stuck", False)
+    if stuck:
+        guard.hard_exit(code)
+    if thread is not None and not thread.finished:
+        end_process(code)
+    return code
+
+
+__all__ = ["CifarTuiApp", "run_app"]

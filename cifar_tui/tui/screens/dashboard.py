@@ -1,0 +1,427 @@
+"""The one screen: header, rooms, footer. Room 1 is the dashboard with its panes."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.css.query import NoMatches
+from textual.geometry import NULL_OFFSET, Size
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher, Static
+
+from cifar_tui.text import safe_text
+from cifar_tui.tui import arrange
+from cifar_tui.tui.arrange import PANES, TABS, TITLES, Sizes
+from cifar_tui.tui.live import ALL_KINDS, LiveRun
+from cifar_tui.tui.widgets.footer import FooterLine
+from cifar_tui.tui.widgets.header import HeaderLine
+from cifar_tui.tui.widgets.tab_line import TabLine
+
+if TYPE_CHECKING:
+    from cifar_tui.tui.settings import Settings
+
+# Where each pane and room lives; imported in a thread once the frame was painted.
+PANE_CLASSES: dict[str, tuple[str, str]] = {
+    "dataset": ("cifar_tui.tui.widgets.dataset_pane", "DatasetPane"),
+    "recipe": ("cifar_tui.tui.widgets.recipe_form", "RecipeForm"),
+    "loss": ("cifar_tui.tui.widgets.chart_pane", "ChartPane"),
+    "accuracy": ("cifar_tui.tui.widgets.chart_pane", "ChartPane"),
+    "report": ("cifar_tui.tui.widgets.report_pane", "ReportPane"),
+}
+ROOM_CLASSES: dict[int, tuple[str, str]] = {
+    2: ("cifar_tui.tui.screens.rooms.data", "RoomData"),
+    3: ("cifar_tui.tui.screens.rooms.report", "RoomReport"),
+    4: ("cifar_tui.tui.screens.rooms.runs", "RoomRuns"),
+    5: ("cifar_tui.tui.screens.rooms.machine", "RoomMachine"),
+}
+
+
+def load_class(place: tuple[str, str]) -> type[Widget]:
+    """The class at a place."""
+    found = getattr(importlib.import_module(place[0]), place[1])
+    assert isinstance(found, type)
+    return found
+
+
+class PaneLayout(Layout):
+    """Puts the panes where `arrange.regions` says."""
+
+    name = "panes"
+
+    def arrange(
+        self,
+        parent: Widget,
+        children: list[Widget],
+        size: Size,
+        greedy: bool = True,  # noqa: ARG002
+    ) -> ArrangeResult:
+        """A placement for each pane in sight."""
+        assert isinstance(parent, PaneGrid)
+        regions = parent.regions(size)
+        return [
+            WidgetPlacement(regions[name], NULL_OFFSET, child.styles.margin, child)
+            for child in children
+            if (name := parent.name_of(child)) in regions
+        ]
+
+
+class PaneGrid(Container):
+    """The panes. They keep their state whatever the size, as none is ever made anew."""
+
+    DEFAULT_CSS = "PaneGrid { width: 100%; height: 1fr; }"
+
+    class Resized(Message):
+        """The user moved a border."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(id="panes")
+        self.settings = settings
+        self.layout_mode = "two"
+        self.tab = "loss"
+        self.alone = ""
+        self.panes: dict[str, Widget] = {}
+        self._dragged = ""
+        self._pane_layout = PaneLayout()
+
+    @property
+    def layout(self) -> Layout:
+        """Always the panes' own."""
+        return self._pane_layout
+
+    def compose(self) -> ComposeResult:
+        """Frames with titles, until the panes are there."""
+        for name in PANES:
+            frame = Static("", id=f"frame-{name}", classes="pane frame")
+            frame.border_title = TITLES[name]
+            yield frame
+
+    def name_of(self, child: Widget) -> str:
+        """The pane a child is, or the frame of."""
+        return next(
+            (name for name, pane in self.panes.items() if pane is child),
+            (child.id or "").removeprefix("frame-"),
+        )
+
+    @property
+    def sizes(self) -> Sizes:
+        """The user's sizes."""
+        chosen = self.settings
+        return Sizes(chosen.left_width, chosen.dataset_height, chosen.chart_height, chosen.report_height)
+
+    def regions(self, size: Size) -> dict[str, Any]:
+        """Where the panes are for a size of this widget."""
+        return arrange.regions(
+            size.width, size.height, self.layout_mode, sizes=self.sizes, tab=self.tab, alone=self.alone
+        )
+
+    async def fill(self, panes: dict[str, Widget]) -> None:
+        """Put the panes in place of the frames."""
+        with self.app.batch_update():
+            self.panes = panes
+            await self.mount_all(panes.values())
+            await self.query(".frame").remove()
+            self.arrange_panes()
+
+    def arrange_panes(self) -> None:
+        """Look again at which panes are in sight."""
+        regions = self.regions(self.size)
+        for child in self.children:
+            shown = self.name_of(child) in regions
+            if child.display != shown:
+                child.display = shown
+        self.refresh(layout=True)
+
+    def focused_pane(self) -> str:
+        """The pane with the focus, or "". """
+        focused = self.screen.focused
+        while focused is not None and focused is not self:
+            name = next((name for name, pane in self.panes.items() if pane is focused), "")
+            if name:
+                return name
+            focused = focused.parent if isinstance(focused.parent, Widget) else None
+        return ""
+
+    def visible_panes(self) -> list[str]:
+        """The panes in sight, in the order of the tab key."""
+        regions = self.regions(self.size)
+        return [name for name in PANES if name in regions]
+
+    # ---- sizes ----
+
+    def change(self, part: str, by: int) -> None:
+        """Make the left column ("left") or a pane bigger or smaller by a number of cells."""
+        regions = self.regions(self.size)
+        chosen = self.settings
+        if part == "left" and "dataset" in regions and not self.alone and self.layout_mode != "tabs":
+            width = regions["dataset"].width + by
+            chosen.set(left_width=min(max(width, 30), max(30, self.size.width - 40)))
+        elif part in {"dataset", "recipe"} and "dataset" in regions and "recipe" in regions:
+            height = regions["dataset"].height + (by if part == "dataset" else -by)
+            chosen.set(dataset_height=max(5, min(height, self.size.height - 9)))
+        elif part in {"loss", "accuracy"} and "loss" in regions and "accuracy" in regions:
+            height = regions["loss"].height + (by if part == "loss" else -by)
+            total = regions["loss"].height + regions["accuracy"].height
+            chosen.set(chart_height=max(6, min(height, total - 6)))
+        elif part == "report" and "loss" in regions and self.layout_mode == "two":
+            height = regions["report"].height + by
+            chosen.set(report_height=max(6, min(height, self.size.height - 14)), chart_height=0)
+        else:
+            return
+        self.arrange_panes()
+        self.post_message(self.Resized())
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Take hold of the border between the columns."""
+        regions = self.regions(self.size)
+        if "dataset" not in regions or "loss" not in regions:
+            return
+        x, y = event.screen_x - self.region.x, event.screen_y - self.region.y
+        edge = regions["dataset"].right
+        if x in {edge - 1, edge}:
+            self._dragged = "left"
+        elif x < edge and y in {regions["dataset"].bottom - 1, regions["dataset"].bottom}:
+            self._dragged = "dataset"
+        elif edge < x < regions["loss"].right and y == regions["loss"].bottom - 1:
+            self._dragged = "loss"
+        elif "report" in regions and edge < x and y == regions["report"].y and self.layout_mode == "two":
+            self._dragged = "report"
+        else:
+            return
+        self.capture_mouse()
+        event.stop()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Move the border along."""
+        if not self._dragged:
+            return
+        regions = self.regions(self.size)
+        x, y = event.screen_x - self.region.x, event.screen_y - self.region.y
+        if self._dragged == "left":
+            self.change("left", int(x) + 1 - regions["dataset"].width)
+        elif self._dragged == "report":
+            self.change("report", regions["report"].y - int(y))
+        else:
+            self.change(self._dragged, int(y) + 1 - regions[self._dragged].bottom)
+        event.stop()
+
+    def on_mouse_up(self, _event: events.MouseUp) -> None:
+        """Let go."""
+        if self._dragged:
+            self._dragged = ""
+            self.release_mouse()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Other panes may be in sight."""
+        self.arrange_panes()
+
+
+class Dashboard(Screen[None]):
+    """Header, rooms and footer. Room 1 is made at once, the others when they are first entered."""
+
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "app.focus_next", "Focus next", show=False),
+        Binding("shift+tab", "app.focus_previous", "Focus previous", show=False),
+    ]
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.room = 1
+        self.ready = False
+        self._live = LiveRun()
+        self._rooms: dict[int, Widget] = {}
+
+    def compose(self) -> ComposeResult:
+        """The frame only: the first paint must come early."""
+        yield HeaderLine()
+        with ContentSwitcher(initial="room-1", id="rooms"), Container(id="room-1"):
+            yield TabLine()
+            yield PaneGrid(self.settings)
+        yield FooterLine()
+        yield Static(id="tiny")
+
+    @property
+    def grid(self) -> PaneGrid:
+        """The panes of the dashboard."""
+        return self.query_one(PaneGrid)
+
+    @property
+    def header(self) -> HeaderLine:
+        """The header."""
+        return self.query_one(HeaderLine)
+
+    def pane(self, name: str) -> Any:
+        """A pane by name; None before it is there."""
+        return self.grid.panes.get(name)
+
+    def on_mount(self) -> None:
+        """Load the panes while the frame is on the screen."""
+        self.grid.border_title = None
+        self.call_after_refresh(self.load_panes)
+
+    class _Loaded(Message):
+        bubble = False
+
+        def __init__(self, found: dict[str, type[Widget]]) -> None:
+            super().__init__()
+            self.found = found
+
+    @work(thread=True, group="load")
+    def load_panes(self) -> None:
+        """Import the panes off the event loop."""
+        found = {name: load_class(place) for name, place in PANE_CLASSES.items()}
+        self.post_message(self._Loaded(found))
+
+    async def on_dashboard__loaded(self, message: _Loaded) -> None:
+        """Make the panes."""
+        found: dict[str, Any] = message.found
+        await self.grid.fill(
+            {
+                "dataset": found["dataset"](),
+                "recipe": found["recipe"](settings=self.settings),
+                "loss": found["loss"]("loss", settings=self.settings),
+                "accuracy": found["accuracy"]("accuracy", settings=self.settings),
+                "report": found["report"](),
+            }
+        )
+        self.ready = True
+        self.fit()
+        self.show_live(self._live, ALL_KINDS)
+        if self.focused is None and self.room == 1:
+            self.focus_pane("loss" if "loss" in self.grid.visible_panes() else self.grid.tab)
+        panes_ready = getattr(self.app, "panes_ready", None)
+        if panes_ready is not None:
+            panes_ready()
+
+    # ---- what is shown ----
+
+    def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
+        """Hand a run to the header, the panes of the dashboard and the room in sight."""
+        self._live = live
+        self.header.show_live(live, kinds)
+        for pane in self.grid.panes.values():
+            pane.show_live(live, kinds)  # type: ignore[attr-defined]
+        room = self._rooms.get(self.room)
+        if room is not None:
+            room.show_live(live, kinds)  # type: ignore[attr-defined]
+        if "status" in kinds or "phase" in kinds or "progress" in kinds:
+            self.query_one(FooterLine).update_keys()
+        if self.grid.layout_mode == "tiny":
+            self._show_tiny()
+
+    async def show_room(self, number: int) -> None:
+        """Go to a room, made now where it was never entered."""
+        if number not in {1, *ROOM_CLASSES}:
+            return
+        switcher = self.query_one("#rooms", ContentSwitcher)
+        if number != 1 and number not in self._rooms:
+            widget = load_class(ROOM_CLASSES[number])()
+            widget.id = f"room-{number}"
+            self._rooms[number] = widget
+            await switcher.add_content(widget)
+        self.room = number
+        switcher.current = f"room-{number}"
+        self.header.show_room(number)
+        if number == 1:
+            self.focus_pane(self.grid.focused_pane() or (self.grid.visible_panes() or ["loss"])[0])
+        else:
+            room = self._rooms[number]
+            room.show_live(self._live, ALL_KINDS)  # type: ignore[attr-defined]
+            entered = next((w for w in room.query("*") if w.focusable and w.display), None)
+            target = room if room.focusable else entered
+            self.set_focus(target)
+        self.query_one(FooterLine).update_keys()
+
+    def focus_pane(self, name: str) -> None:
+        """Give a pane the focus, bringing its tab to the front."""
+        pane = self.pane(name)
+        if pane is None:
+            return
+        if name not in self.grid.visible_panes():
+            if self.grid.alone:
+                self.grid.alone = name
+            if self.grid.layout_mode == "tabs":
+                self.grid.tab = name
+            self.fit()
+        if pane.focusable:
+            pane.focus()
+        elif hasattr(pane, "focus_first"):
+            pane.focus_first()
+        else:
+            self.set_focus(next((w for w in pane.query("*") if w.focusable), None))
+
+    def next_pane(self, by: int) -> None:
+        """Go to the next pane, or the one before."""
+        names = list(TABS) if self.grid.layout_mode == "tabs" else list(PANES)
+        here = self.grid.focused_pane()
+        index = names.index(here) if here in names else -1 if by > 0 else 0
+        if self.grid.layout_mode == "tabs":
+            index = names.index(self.grid.tab)
+        self.focus_pane(names[(index + by) % len(names)])
+
+    def maximise(self) -> None:
+        """Give the focused pane all of the room, and back."""
+        grid = self.grid
+        here = grid.focused_pane()
+        grid.alone = "" if grid.alone else here
+        self.fit()
+        if here:
+            self.focus_pane(here)
+
+    # ---- sizes ----
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Another size may mean another layout."""
+        self.fit()
+
+    def fit(self) -> None:
+        """Arrange everything for the present size."""
+        try:
+            grid, tabs, tiny = self.grid, self.query_one(TabLine), self.query_one("#tiny", Static)
+        except NoMatches:
+            return
+        size = self.app.size
+        grid.layout_mode = arrange.mode(size.width, size.height)
+        is_tiny = grid.layout_mode == "tiny"
+        tiny.display = is_tiny
+        for widget in (self.header, self.query_one("#rooms"), self.query_one(FooterLine)):
+            widget.display = not is_tiny
+        tabs.display = grid.layout_mode == "tabs" and not grid.alone
+        tabs.show_tab(grid.tab)
+        grid.arrange_panes()
+        if is_tiny:
+            self._show_tiny()
+        here = grid.focused_pane()
+        if here and here not in grid.visible_panes() and not is_tiny:
+            visible = grid.visible_panes()
+            self.focus_pane(grid.tab if grid.tab in visible else visible[0]) if visible else None
+
+    def _show_tiny(self) -> None:
+        live = self._live
+        loss = live.progress.moving_loss if live.progress is not None else None
+        lines = [
+            f"{safe_text(live.run_id or 'cifar-tui', 20)}",
+            live.status,
+            f"{live.step:,}/{live.target:,}" if live.target else "",
+            f"loss {loss:.3f}" if loss is not None else "",
+            "space start, q quit" if not live.is_live else "space pause, q quit",
+        ]
+        height = max(1, self.app.size.height)
+        kept = [line for line in lines if line]
+        if len(kept) > height:
+            kept = [*kept[1:height], kept[-1]] if height > 2 else kept[1 : 1 + height]
+        self.query_one("#tiny", Static).update(Text("\n".join(kept[:height]), no_wrap=True, overflow="crop"))
+
+    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
+        """Other keys."""
+        self.query_one(FooterLine).update_keys()

@@ -1,0 +1,230 @@
+"""Dialogs: what happened, what was kept, what to do. Each closes with the id of the choice, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from cifar_tui.errors import CifarTuiError, UsageError
+from cifar_tui.text import safe_text
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A button of a dialog.
+
+    Attributes:
+        id: what the dialog closes with.
+        key: the key that chooses it.
+        text: what it does.
+        remark: more of it, muted.
+    """
+
+    id: str
+    key: str
+    text: str
+    remark: str = ""
+
+    def label(self, width: int = 66) -> Text:
+        """Key, text and remark in one row."""
+        left = Text(f" {self.key:<3}", style="bold")
+        left.append(self.text)
+        gap = max(2, width - left.cell_len - len(self.remark))
+        left.append(" " * gap)
+        left.append(self.remark)
+        return left
+
+
+@dataclass(frozen=True)
+class Part:
+    """A heading and lines below it; all plain text."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+
+class Dialog(ModalScreen[str | None]):
+    """A box with text and choices; the first choice has the focus. Escape closes it with None.
+
+    Args:
+        title: what it is about.
+        parts: what it says.
+        choices: what can be done.
+        bad: it tells of something that went wrong.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close", show=True),
+        Binding("up,left", "app.focus_previous", show=False),
+        Binding("down,right", "app.focus_next", show=False),
+    ]
+
+    def __init__(
+        self, title: str, parts: Sequence[Part], choices: Sequence[Choice], *, bad: bool = False
+    ) -> None:
+        super().__init__(classes="dialog")
+        self._title, self._parts, self._choices, self._bad = title, parts, choices, bad
+
+    def compose(self) -> ComposeResult:
+        """Headings, lines, buttons."""
+        box = Vertical(id="dialog", classes="bad" if self._bad else "")
+        box.border_title = Text(self._title)  # type: ignore[assignment]
+        box.border_subtitle = "tab next   enter choose   esc close"
+        with box:
+            with VerticalScroll(id="dialog-text", can_focus=False):
+                for number, part in enumerate(self._parts):
+                    if part.heading:
+                        yield Static(Text(part.heading), classes="heading" if number else "heading first")
+                    yield Static(Text("\n".join(part.lines)), classes="lines")
+            for choice in self._choices:
+                button = Button(choice.label(), id=f"choice-{choice.id}", classes="choice", compact=True)
+                button.tooltip = f"{choice.text} ({choice.key})"
+                yield button
+
+    def on_mount(self) -> None:
+        """The first choice is ready for Enter."""
+        self.query(".choice").first().focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """A click, or Enter."""
+        event.stop()
+        self.dismiss((event.button.id or "").removeprefix("choice-"))
+
+    def on_key(self, event: object) -> None:
+        """The key of a choice."""
+        key = getattr(event, "key", "")
+        for choice in self._choices:
+            if choice.key == key:
+                getattr(event, "stop")()  # noqa: B009
+                self.dismiss(choice.id)
+                return
+
+    def action_close(self) -> None:
+        """Escape."""
+        self.dismiss(None)
+
+
+def error_dialog(error: BaseException, choices: Sequence[Choice] = ()) -> Dialog:
+    """What failed, what state things are in, and the remedy."""
+    if not isinstance(error, CifarTuiError):
+        error = CifarTuiError(f"{type(error).__name__}: {error}", hint="see the log, room 5")
+    lines = error.block().splitlines()
+    first, rest = lines[0].removeprefix("error: "), lines[1:]
+    return Dialog(
+        "That did not work",
+        [
+            Part("What happened", (first[:1].upper() + first[1:],)),
+            *([Part("What is known", tuple(line.strip() for line in rest))] if rest else []),
+        ],
+        [*choices, Choice("close", "o", "Go on", "close")],
+        bad=True,
+    )
+
+
+def quit_dialog(run_id: str, step: int, target: int) -> Dialog:
+    """Asked before the app ends a training."""
+    where = f"Step {step:,} of {target:,}" if target else "It is just starting"
+    return Dialog(
+        f"Run {safe_text(run_id, 40)} is training" if run_id else "A training is under way",
+        [
+            Part(
+                "",
+                (
+                    f"{where}. It stops with the app.",
+                    "What it has learned is saved first, and any later start can go on from there.",
+                ),
+            )
+        ],
+        [
+            Choice("stop", "s", "Stop and save", "then quit"),
+            Choice("cancel", "c", "Cancel", "keep training"),
+        ],
+    )
+
+
+def diverged_dialog(run_id: str, step: int, reason: str, rate: float, kept: bool) -> Dialog:
+    """The loss or the weights are not finite: what was kept, and the way on."""
+    slower = rate / 10
+    state = (
+        (f"The last weights that were finite, as the checkpoint of step {step:,}.", "All curves and events.")
+        if kept
+        else ("All curves and events; no checkpoint was written.",)
+    )
+    choices = [Choice("close", "k", "Keep it as it is", "close, nothing changes")]
+    if kept:
+        choices.insert(0, Choice("slower", "r", f"Resume from {step:,} at rate {slower:.3g}", "a new run, a tenth of the rate"))
+    choices.insert(
+        len(choices) - 1, Choice("form", "f", f"Put rate {slower:.3g} into the form", "then start when you like")
+    )
+    return Dialog(
+        f"Run {safe_text(run_id, 40)} diverged",
+        [
+            Part("What happened", (safe_text(reason, 200), f"The learning rate was {rate:.3g}; a lower one is the usual remedy.")),
+            Part("What was kept", state),
+            Part("What to do", ()),
+        ],
+        choices,
+        bad=True,
+    )
+
+
+class AskValue(ModalScreen[str | None]):
+    """One line to fill in; closes with its text once it is valid, or None.
+
+    Args:
+        title: what is asked for.
+        text: said above the field.
+        value: in the field at first.
+        check: raises `UsageError` for a text that is not valid.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close")]
+
+    def __init__(self, title: str, text: str, value: str, check: Callable[[str], object]) -> None:
+        super().__init__(classes="dialog")
+        self._title, self._text, self._value, self._check = title, text, value, check
+
+    def compose(self) -> ComposeResult:
+        """Text, field, reason."""
+        box = Vertical(id="dialog")
+        box.border_title = Text(self._title)  # type: ignore[assignment]
+        box.border_subtitle = "enter take it   esc close"
+        with box:
+            yield Static(Text(self._text), classes="lines")
+            yield Input(self._value, compact=True, max_length=200, id="value")
+            yield Static("", id="reason", markup=False)
+
+    def on_mount(self) -> None:
+        """Ready to type."""
+        self.query_one(Input).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say what is wrong while it is typed."""
+        self._judge(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it, where it is valid."""
+        if self._judge(event.value):
+            self.dismiss(event.value)
+
+    def _judge(self, value: str) -> bool:
+        reason = self.query_one("#reason", Static)
+        try:
+            self._check(value)
+        except UsageError as error:
+            reason.update(Text(f"{safe_text(error.message, 200)}\n{safe_text(error.hint or '', 200)}"))
+            return False
+        reason.update("")
+        return True
+
+    def action_close(self) -> None:
+        """Escape."""
+        self.dismiss(None)

@@ -1,0 +1,379 @@
+"""Room 2: the datasets and every picture in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import Hide, Resize, Show
+from textual.message import Message
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from cifar_tui.charts.cells import plain
+from cifar_tui.errors import CifarTuiError
+from cifar_tui.tui.places import data_folder
+from cifar_tui.tui.screens.zoom import ZoomScreen
+from cifar_tui.tui.widgets import dataset_lines as text
+from cifar_tui.tui.widgets.dataset_pane import DatasetPane
+from cifar_tui.tui.widgets.lines import ends, stack
+from cifar_tui.tui.widgets.picture_views import PictureZoom, padded
+from cifar_tui.tui.widgets.samples_grid import SamplesGrid
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cifar_tui.datasets.split import Dataset, Split
+    from cifar_tui.datasets.transfer import Transfer
+    from cifar_tui.tui.live import LiveRun
+
+
+class RoomData(Horizontal):
+    """Datasets and classes at the left, pictures in the middle, the chosen one at the right."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "split", "Train or test", id="data.split", tooltip="Show the other split"),
+        Binding("f", "class(1)", "Class", id="data.class", tooltip="Show only the next class"),
+        Binding("F", "class(-1)", "Class back", id="data.class_back", show=False),
+        Binding("i", "index", "Go to index", id="data.index", tooltip="Type the number of a picture"),
+        Binding("n", "shuffle", "Shuffle", id="data.shuffle", tooltip="Another order, drawn at random"),
+        Binding("o", "in_order", "File order", id="data.order", tooltip="The order of the files"),
+        Binding("escape", "close_index", "Close", id="data.close", show=False),
+    ]
+    HELP_TEXT = (
+        "All pictures of the selected dataset as they lie on the disk, by split and class. "
+        "What is trained on is these pixels."
+    )
+
+    class _Loaded(Message):
+        bubble = False
+
+        def __init__(self, name: str, dataset: Dataset | None, error: BaseException | None) -> None:
+            super().__init__()
+            self.name, self.dataset, self.error = name, dataset, error
+
+    def __init__(self, *, data_dir: Path | None = None, id: str = "room-data") -> None:
+        super().__init__(id=id, classes="room")
+        self._data_dir = data_dir
+        self._dataset: Dataset | None = None
+        self._loading = ""
+        self._part = "train"
+        self._class = -1
+        self._order_seed: int | None = None
+        self._kept_cursor = 0
+
+    def compose(self) -> ComposeResult:
+        """The three columns."""
+        with Vertical(id="data-left"):
+            yield DatasetPane(data_dir=self._data_dir, pictures=False, id="room-dataset-pane")
+            classes = OptionList(id="data-classes", markup=False)
+            classes.border_title = "Classes"
+            yield classes
+        with Vertical(id="data-middle", classes="pane"):
+            yield Static(id="data-empty")
+            yield SamplesGrid(id="samples")
+            yield Input(id="data-index", type="integer", placeholder="index, then enter", compact=True)
+        with Vertical(id="data-right", classes="pane") as right:
+            right.border_title = "Picture"
+            yield PictureZoom(id="data-zoom")
+            yield Static(id="data-facts")
+
+    def on_mount(self) -> None:
+        """Say what comes."""
+        self.query_one("#data-index").display = False
+        self._paint_frame()
+
+    # ---- for the app ----
+
+    def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
+        """Follow the training's dataset."""
+        self.query_one(DatasetPane).show_live(live, kinds)
+
+    def show_transfer(self, transfer: Transfer | None, dataset: str | None = None) -> None:
+        """As `DatasetPane.show_transfer`."""
+        self.query_one(DatasetPane).show_transfer(transfer, dataset)
+
+    def show_error(self, error: BaseException | None) -> None:
+        """As `DatasetPane.show_error`."""
+        self.query_one(DatasetPane).show_error(error)
+
+    def focus_first(self) -> None:
+        """Focus what the room is about."""
+        self.query_one(SamplesGrid if self.query_one(SamplesGrid).count else DatasetPane).focus()
+
+    # ---- loading ----
+
+    def on_show(self, _event: Show) -> None:
+        """The pictures are read when they are looked at."""
+        self._load(self.query_one(DatasetPane).selected)
+
+    def on_hide(self, _event: Hide) -> None:
+        """Let go of the pictures: they are read again in a blink."""
+        self._kept_cursor = self.query_one(SamplesGrid).cursor
+        self._dataset = None
+        self._loading = ""
+        self.query_one(SamplesGrid).show(None, None)
+
+    def on_dataset_pane_selected(self, message: DatasetPane.Selected) -> None:
+        """Another dataset."""
+        message.stop()
+        self._class, self._kept_cursor = -1, 0
+        self._load(message.dataset)
+
+    def on_dataset_pane_status_changed(self, message: DatasetPane.StatusChanged) -> None:
+        """It may be there now."""
+        message.stop()
+        self._load(self.query_one(DatasetPane).selected)
+
+    def _load(self, name: str) -> None:
+        if not self.display or not self.is_on_screen:
+            return
+        status = self.query_one(DatasetPane).statuses.get(name)
+        if self._loading == name or (self._dataset is not None and self._dataset.name == name):
+            return
+        self._dataset = None
+        self._show_rows()
+        if status is None or status.state not in {"ready", "unverified"}:
+            self._paint_frame()
+            return
+        self._loading = name
+        self._paint_frame()
+        folder = self._data_dir or data_folder(self.app)
+        self.run_worker(
+            lambda: self._read(name, folder), thread=True, exclusive=True, group="room-data", exit_on_error=False
+        )
+
+    def _read(self, name: str, folder: Path) -> None:
+        """In a thread: posts a message and touches nothing."""
+        from cifar_tui.datasets import store
+
+        try:
+            self.post_message(self._Loaded(name, store.load(name, folder), None))
+        except CifarTuiError as error:
+            self.post_message(self._Loaded(name, None, error))
+
+    def on_room_data__loaded(self, message: _Loaded) -> None:
+        """The pictures are in memory."""
+        message.stop()
+        if message.name != self._loading:
+            return
+        self._loading = ""
+        self._dataset = message.dataset
+        if message.error is not None:
+            self.query_one(DatasetPane)._set_error(message.error, sample=True)
+        self._fill_classes()
+        self._show_rows(self._kept_cursor)
+
+    # ---- what is shown ----
+
+    @property
+    def split(self) -> Split | None:
+        """The split that is shown."""
+        if self._dataset is None:
+            return None
+        found: Split = getattr(self._dataset, self._part)
+        return found
+
+    def _rows(self, split: Split) -> NDArray[np.int64]:
+        import numpy as np
+
+        rows = np.arange(len(split)) if self._class < 0 else np.flatnonzero(split.labels == self._class)
+        if self._order_seed is not None:
+            rows = np.random.default_rng(self._order_seed).permutation(rows)
+        return rows.astype(np.int64)
+
+    def _show_rows(self, cursor: int = 0) -> None:
+        split = self.split
+        grid = self.query_one(SamplesGrid)
+        if split is None:
+            grid.show(None, None)
+        else:
+            grid.show(split, self._rows(split), cursor)
+        self._paint_frame()
+
+    def _fill_classes(self) -> None:
+        classes = self.query_one("#data-classes", OptionList)
+        classes.clear_options()
+        split = self.split
+        if split is None:
+            return
+        import numpy as np
+
+        counts = np.bincount(split.labels, minlength=len(split.names)).tolist()
+        width = 12
+        options = [Option(Content(f"{'all':<{width}} {len(split):>7,}"), id="class--1")]
+        for label, (name, count) in enumerate(zip(split.names, counts, strict=True)):
+            options.append(Option(Content(f"{padded(name, width)} {count:>7,}"), id=f"class-{label}"))
+        classes.add_options(options)
+        classes.highlighted = self._class + 1
+
+    def _paint_frame(self) -> None:
+        middle = self.query_one("#data-middle")
+        grid, split = self.query_one(SamplesGrid), self.split
+        title = text.TITLES[self.query_one(DatasetPane).selected]
+        empty = self.query_one("#data-empty", Static)
+        grid.display = split is not None
+        empty.display = split is None
+        if split is None:
+            middle.border_title, middle.border_subtitle = Content(f"Samples, {title}"), ""
+            said = self._empty_text(title)
+            empty.update(said)
+            self._paint_picture(None)
+            return
+        name = "all classes" if self._class < 0 else plain(split.names[self._class])
+        order = "shuffled" if self._order_seed is not None else "file order"
+        middle.border_title = Content(f"{title}  {self._part}  {name}")
+        middle.border_subtitle = Content(f"{grid.cursor + 1:,} of {grid.count:,}, {order}")
+
+    def _empty_text(self, title: str) -> Content:
+        pane = self.query_one(DatasetPane)
+        status = pane.statuses.get(pane.selected)
+        if self._loading or status is None:
+            return Content.assemble((f"Reading {title} …", "$muted"))
+        if status.state in {"missing", "damaged"}:
+            why = "is damaged" if status.state == "damaged" else "is not on this disk yet"
+            return Content.assemble(
+                (f"{title} {why}.\n\n", "$foreground"),
+                ("g", "bold $accent"),
+                f" Get {title}\n",
+                ("down", "bold $accent"),
+                " another dataset",
+            )
+        if status.state == "unverified" and not status.accepted:
+            return stack(text.unverified_lines(pane.selected, 48))
+        return Content.assemble((f"{title} could not be read; the reason stands beside it.", "$muted"))
+
+    def on_samples_grid_moved(self, message: SamplesGrid.Moved) -> None:
+        """Another picture."""
+        message.stop()
+        self._paint_frame()
+        self._paint_picture(message.index)
+
+    def on_samples_grid_zoomed(self, message: SamplesGrid.Zoomed) -> None:
+        """A closer look."""
+        message.stop()
+        split = self.split
+        if split is not None:
+            name = plain(split.names[int(split.labels[message.index])])
+            title = f"{name}  #{message.index}"
+            self.app.push_screen(ZoomScreen(split.images[message.index], title, self._facts(message.index, 32)))
+
+    def _paint_picture(self, index: int | None) -> None:
+        split = self.split
+        zoom, facts = self.query_one(PictureZoom), self.query_one("#data-facts", Static)
+        if split is None or index is None:
+            zoom.show(None)
+            facts.update("")
+            return
+        zoom.show(split.images[index])
+        facts.update(self._facts(index, 34))
+
+    def _facts(self, index: int, width: int) -> Content:
+        split = self.split
+        assert split is not None
+        image = split.images[index].reshape(-1, 3).astype("float64")
+        means, deviations = image.mean(0), image.std(0)
+        name = plain(split.names[int(split.labels[index])])
+        lines = [
+            ends([(name, "bold $foreground")], [(f"#{index}", "bold $foreground")], width),
+            ends([(self._part, "$muted")], [(f"label {int(split.labels[index])}", "$muted")], width),
+        ]
+        if split.fine_labels is not None and split.coarse_labels is not None and self._dataset is not None:
+            from cifar_tui.datasets.spec import get_spec
+
+            coarse = get_spec(self._dataset.name).coarse_names[int(split.coarse_labels[index])]
+            lines.append(ends([("superclass", "$muted")], [(plain(coarse), "$foreground")], width))
+        lines += [
+            Content(""),
+            ends([], [("    red", "$bad"), ("   green", "$good"), ("    blue", "$accent")], width),
+            ends([("mean", "$muted")], [("".join(f"{value:>8.1f}" for value in means), "$foreground")], width),
+            ends([("std", "$muted")], [("".join(f"{value:>8.1f}" for value in deviations), "$foreground")], width),
+        ]
+        return stack(lines)
+
+    # ---- keys and mouse ----
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A class was chosen."""
+        event.stop()
+        if event.option.id:
+            self._class = int(event.option.id.removeprefix("class-"))
+            self._show_rows()
+            self.query_one(SamplesGrid).focus()
+
+    def action_split(self) -> None:
+        """The other split."""
+        self._part = "test" if self._part == "train" else "train"
+        self._fill_classes()
+        self._show_rows()
+
+    def action_class(self, by: int) -> None:
+        """Only the next class; after the last one all."""
+        split = self.split
+        if split is None:
+            return
+        self._class = (self._class + 1 + by) % (len(split.names) + 1) - 1
+        self.query_one("#data-classes", OptionList).highlighted = self._class + 1
+        self._show_rows()
+
+    def action_shuffle(self) -> None:
+        """Another order."""
+        self._order_seed = (self._order_seed or 0) + 1
+        self._show_rows()
+
+    def action_in_order(self) -> None:
+        """The order of the files."""
+        self._order_seed = None
+        self._show_rows()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Pictures are needed for most."""
+        if action in {"split", "class", "shuffle", "in_order", "index"}:
+            return self._dataset is not None
+        if action == "close_index":
+            return bool(self.query("#data-index")) and self.query_one("#data-index").display
+        return super().check_action(action, parameters)
+
+    def action_index(self) -> None:
+        """Ask for an index."""
+        field = self.query_one("#data-index", Input)
+        field.display = True
+        field.value = ""
+        field.focus()
+
+    def action_close_index(self) -> None:
+        """Leave the index field."""
+        self.query_one("#data-index").display = False
+        self.query_one(SamplesGrid).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go to the picture; one of another class shows all classes."""
+        event.stop()
+        split, grid = self.split, self.query_one(SamplesGrid)
+        value = event.value.strip()
+        if split is None or not value:
+            self.action_close_index()
+            return
+        index = int(value) if value.isascii() and value.lstrip("+-").isdigit() and len(value) < 12 else -1
+        if not 0 <= index < len(split):
+            event.input.border_title = ""
+            self.query_one("#data-middle").border_subtitle = Content(f"no such picture: 0 to {len(split) - 1:,}")
+            return
+        place = grid.place_of(index)
+        if place is None:
+            self._class = -1
+            self.query_one("#data-classes", OptionList).highlighted = 0
+            self._show_rows()
+            place = grid.place_of(index)
+        grid.move_to(place or 0)
+        self.action_close_index()
+
+    def on_resize(self, event: Resize) -> None:
+        """Narrow screens drop the side columns."""
+        self.set_class(event.size.width < 100, "-narrow")
+        self.set_class(event.size.width < 116, "-no-zoom")

@@ -1,0 +1,53 @@
+"""One picture as large as it fits, with what is known of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from cifar_tui.tui.widgets.picture_views import PictureZoom
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class ZoomScreen(ModalScreen[None]):
+    """A picture; any of esc, enter and a click closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "dismiss", "Close", id="zoom.close"),
+    ]
+
+    def __init__(self, image: NDArray[np.uint8], title: str, lines: Content) -> None:
+        super().__init__()
+        self._image, self._title, self._lines = image, title, lines
+
+    def compose(self) -> ComposeResult:
+        """Picture over text."""
+        with Vertical(id="zoom") as box:
+            box.border_title = Content(self._title)
+            box.border_subtitle = "esc closes"
+            yield PictureZoom(id="zoom-picture")
+            yield Static(self._lines, id="zoom-text")
+
+    def on_mount(self) -> None:
+        """Draw."""
+        self.query_one(PictureZoom).show(self._image)
+
+    def on_resize(self, event: Resize) -> None:
+        """The greatest whole scale at which the picture and its text fit."""
+        scale = max(1, min((event.size.width - 4) // 32, (event.size.height - 6) // 16, 4))
+        zoom = self.query_one(PictureZoom)
+        zoom.styles.width, zoom.styles.height = 32 * scale, min(16 * scale, max(8, event.size.height - 6))
+
+    def on_click(self) -> None:
+        """A click closes."""
+        self.dismiss()

@@ -1,0 +1,382 @@
+"""The part of the app that starts, steers and ends trainings and downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual import work
+from textual.app import App
+from textual.message import Message
+from textual.worker import get_current_worker
+
+from cifar_tui.errors import CifarTuiError, InterruptedBySignal
+from cifar_tui.text import human_bytes, safe_text
+from cifar_tui.tui.live import LiveRun
+from cifar_tui.tui.messages import CancelDownload, DownloadRequested, RunOpened, RunResumed, StartRequested
+from cifar_tui.tui.screens.dashboard import Dashboard
+from cifar_tui.tui.worker import Download, SessionLike, TrainingDesk, TrainingThread
+
+if TYPE_CHECKING:
+    from cifar_tui.engine.control import Control
+    from cifar_tui.session import TrainRequest
+
+
+class Steering(App[None]):
+    """Everything that a key does to a training.
+
+    Attributes:
+        desk: session, download and the run in the panes.
+        data_dir, runs_dir: where datasets and runs are.
+    """
+
+    desk: TrainingDesk
+    data_dir: Path
+    runs_dir: Path
+    dashboard: Dashboard
+
+    class RunLoaded(Message):
+        """A recorded run was read; `resume` to go on with it."""
+
+        def __init__(self, live: LiveRun, resume: bool) -> None:
+            super().__init__()
+            self.live, self.resume = live, resume
+
+    class WorkFailed(Message):
+        """Something off the event loop failed."""
+
+        def __init__(self, error: BaseException) -> None:
+            super().__init__()
+            self.error = error
+
+    @property
+    def live(self) -> LiveRun:
+        """The run in the panes."""
+        return self.desk.live
+
+    # ---- begin ----
+
+    def start_request(self, request: TrainRequest, live: LiveRun | None = None) -> None:
+        """Begin a session, unless one is under way."""
+        if self.desk.thread is not None:
+            self.say("a training is under way; stop it first")
+            return
+        self._train(self.desk.start(request, live))
+        self.tick()
+
+    @work(thread=True, exclusive=True, group="training", exit_on_error=False)
+    def _train(self, thread: TrainingThread) -> None:
+        worker = get_current_worker()
+        thread.follow(lambda: worker.is_cancelled)
+
+    def start_recipe(
+        self, values: Mapping[str, str], preset: str | None, *, allow_unverified: bool = False
+    ) -> None:
+        """Train what a form says; a wrong value is a dialog."""
+        from cifar_tui.recipe import resolve
+        from cifar_tui.session import TrainRequest
+
+        try:
+            recipe = resolve(preset=preset, flags=values)
+        except CifarTuiError as error:
+            self.show_error(error)
+            return
+        self.start_request(
+            TrainRequest(
+                data_dir=self.data_dir,
+                runs_dir=self.runs_dir,
+                recipe=recipe,
+                allow_unverified=allow_unverified,
+            )
+        )
+
+    def on_start_requested(self, message: StartRequested) -> None:
+        """The form's button."""
+        self.start_recipe(message.values, message.preset)
+
+    def action_start(self) -> None:
+        """Start what the form says."""
+        form = self.dashboard.pane("recipe")
+        if self.desk.thread is not None:
+            self.say("a training is under way; stop it first")
+        elif form is None:
+            self.say("the panes are still loading")
+        elif form.recipe is None:
+            self.say("the recipe has a value that is not valid; the form says which", "warning")
+        else:
+            self.start_recipe(form.values, form.preset)
+
+    def action_pause(self) -> None:
+        """Pause or resume; start while nothing trains."""
+        control = self.desk.control
+        if control is None:
+            self.action_start()
+        elif control.paused:
+            control.resume()
+        else:
+            control.pause()
+
+    # ---- steer ----
+
+    def _steered(self) -> Control | None:
+        control = self.desk.control
+        if control is None:
+            self.say("nothing trains; space starts the recipe")
+        return control
+
+    def action_stop(self) -> None:
+        """Stop and save."""
+        if (control := self._steered()) is not None:
+            control.stop()
+            self.say("stopping after this step, then saving")
+
+    def action_stop_evaluate(self) -> None:
+        """Stop, save and evaluate."""
+        if (control := self._steered()) is not None:
+            control.stop(evaluate=True)
+            self.say("stopping after this step, then saving and evaluating")
+
+    def action_evaluate_now(self) -> None:
+        """Evaluate, then go on."""
+        if (control := self._steered()) is not None:
+            control.evaluate_now()
+
+    def action_checkpoint_now(self) -> None:
+        """Write a checkpoint, then go on."""
+        if (control := self._steered()) is not None:
+            control.checkpoint_now()
+
+    def action_set_target(self) -> None:
+        """Ask for another target step."""
+        if self._steered() is not None:
+            self._ask("steps", "Target step", str(self.live.target), self._set_target)
+
+    def action_set_learning_rate(self) -> None:
+        """Ask for another learning rate."""
+        if self._steered() is not None:
+            rate = self.live.progress.learning_rate if self.live.progress is not None else 1e-4
+            self._ask("learning_rate", "Learning rate", f"{rate:g}", self._set_learning_rate)
+
+    def _set_target(self, value: Any) -> None:
+        if (control := self._steered()) is not None:
+            control.set_target(int(value))
+            self.say(f"the target is now step {int(value):,}")
+
+    def _set_learning_rate(self, value: Any) -> None:
+        if (control := self._steered()) is not None:
+            control.set_learning_rate(float(value))
+            self.say(f"the learning rate is now {float(value):g}")
+
+    def _ask(self, option_name: str, title: str, value: str, take: Any) -> None:
+        from cifar_tui.config import OPTIONS, parse_value
+        from cifar_tui.tui.screens.dialogs import AskValue
+
+        option = OPTIONS[option_name]
+
+        def taken(text: str | None) -> None:
+            if text is not None:
+                take(parse_value(option, text))
+
+        text = f"Now {value}. Range: {option.range}."
+        self.push_screen(AskValue(title, text, value, lambda text: parse_value(option, text)), taken)
+
+    # ---- recorded runs ----
+
+    def action_open_run(self, run_id: str) -> None:
+        """Show a recorded run in the panes."""
+        if self.desk.thread is not None:
+            self.say("a training is under way; stop it before opening another run")
+        else:
+            self.load_run(run_id, resume=False)
+
+    def action_resume_run(self, run_id: str) -> None:
+        """Go on with a recorded run."""
+        if self.desk.thread is not None:
+            self.say("a training is under way; stop it first")
+        else:
+            self.load_run(run_id, resume=True)
+
+    def on_run_opened(self, message: RunOpened) -> None:
+        """From the list of runs."""
+        self.action_open_run(message.run_id)
+
+    def on_run_resumed(self, message: RunResumed) -> None:
+        """From the list of runs."""
+        self.action_resume_run(message.run_id)
+
+    @work(thread=True, exclusive=True, group="open", exit_on_error=False)
+    def load_run(self, run_id: str, *, resume: bool) -> None:
+        """Read a run off the event loop."""
+        from cifar_tui.runs.directory import RunDirectory
+
+        try:
+            live = LiveRun.from_run(RunDirectory.open(self.runs_dir, run_id))
+        except CifarTuiError as error:
+            self.post_message(self.WorkFailed(error))
+        else:
+            self.post_message(self.RunLoaded(live, resume))
+
+    async def on_steering_run_loaded(self, message: RunLoaded) -> None:
+        """Show it, and go on with it where that was asked for."""
+        if self.desk.thread is not None:
+            return
+        if message.resume:
+            from cifar_tui.session import TrainRequest
+
+            request = TrainRequest(
+                data_dir=self.data_dir, runs_dir=self.runs_dir, resume=message.live.run_id
+            )
+            self.start_request(request, message.live)
+        else:
+            self.desk.show(message.live)
+            self.tick()
+        await self.dashboard.show_room(1)
+
+    def on_steering_work_failed(self, message: WorkFailed) -> None:
+        """A dialog, and the app lives on."""
+        self.show_error(message.error)
+
+    # ---- the end of a session ----
+
+    def session_ended(self, session: SessionLike) -> None:
+        """Say how it ended: a dialog for what needs a decision, a notice for the rest."""
+        error, ended = session.error, session.ended
+        if isinstance(error, InterruptedBySignal):
+            self.live.reset()
+            self.say("stopped before the training began; nothing was recorded")
+        elif error is not None:
+            self._show_failure(error)
+        elif ended is None:
+            return
+        elif ended.state == "diverged":
+            self._show_diverged(session)
+        else:
+            test = ended.test or {}
+            accuracy = test.get("accuracy")
+            score = f", test accuracy {100 * accuracy:.2f}%" if isinstance(accuracy, float) else ""
+            self.say(f"{ended.state} at step {ended.step:,}{score}: {ended.reason}")
+
+    def _show_failure(self, error: BaseException) -> None:
+        from cifar_tui.tui.screens.dialogs import Choice, error_dialog
+
+        if not (isinstance(error, CifarTuiError) and error.id == "E-DATA-UNVERIFIED"):
+            self.show_error(error)
+            return
+
+        def answered(choice: str | None) -> None:
+            form = self.dashboard.pane("recipe")
+            if choice == "accept" and form is not None:
+                self.start_recipe(form.values, form.preset, allow_unverified=True)
+
+        accept = Choice("accept", "u", "Train on it all the same", "named in the run")
+        self.push_screen(error_dialog(error, [accept]), answered)
+
+    def _show_diverged(self, session: SessionLike) -> None:
+        from cifar_tui.tui.screens.dialogs import diverged_dialog
+
+        live, ended = self.live, session.ended
+        assert ended is not None
+        config = live.config or {}
+        rate = live.progress.learning_rate if live.progress is not None else config.get("learning_rate", 1e-3)
+        run_id = session.run_id or ""
+        kept = bool(run_id) and any(mark.kind in {"checkpoint", "best"} for mark in live.marks)
+
+        def answered(choice: str | None) -> None:
+            text = f"{rate / 10:.6g}"
+            form = self.dashboard.pane("recipe")
+            if choice == "slower":
+                self.fork_and_resume(run_id, text)
+            elif choice == "form" and form is not None:
+                form.load(preset=form.preset, values={**form.values, "learning_rate": text})
+                self.dashboard.focus_pane("recipe")
+
+        self.push_screen(diverged_dialog(run_id or "without a name", ended.step, ended.reason, rate, kept), answered)
+
+    @work(thread=True, exclusive=True, group="open", exit_on_error=False)
+    def fork_and_resume(self, run_id: str, rate: str) -> None:
+        """A new run from the newest good checkpoint of another, at another learning rate."""
+        from cifar_tui.runs.directory import RunDirectory
+        from cifar_tui.session.fork import fork
+
+        try:
+            source = RunDirectory.open(self.runs_dir, run_id)
+            new, _info, _changed = fork(
+                source, self.runs_dir, at=None, name=None, flags={"learning_rate": rate}
+            )
+            live = LiveRun.from_run(new)
+        except CifarTuiError as error:
+            self.post_message(self.WorkFailed(error))
+        else:
+            self.post_message(self.RunLoaded(live, resume=True))
+
+    # ---- downloads ----
+
+    def action_download(self, dataset: str) -> None:
+        """Fetch a dataset in a thread."""
+        if self.desk.download is not None:
+            self.say(f"{self.desk.download.dataset} is being fetched; wait for it or cancel it")
+            return
+        self.desk.download = Download(dataset, self.data_dir)
+        self._fetch(self.desk.download)
+
+    def on_download_requested(self, message: DownloadRequested) -> None:
+        """From the dataset pane."""
+        self.action_download(message.dataset)
+
+    def on_cancel_download(self, _message: CancelDownload) -> None:
+        """From the dataset pane."""
+        if self.desk.download is not None:
+            self.desk.download.cancel()
+
+    @work(thread=True, exclusive=True, group="download", exit_on_error=False)
+    def _fetch(self, download: Download) -> None:
+        download.run()
+
+    def show_download(self) -> None:
+        """Bring the state of the download to the panes; part of the tick."""
+        download = self.desk.download
+        if download is None:
+            return
+        panes = [pane for pane in (self.dashboard.pane("dataset"), *self.dashboard.query("RoomData")) if pane]
+        while download.notes:
+            self.say(download.notes.pop(0))
+        transfer = download.transfer
+        if transfer is not None and transfer is not download.shown and not download.done:
+            download.shown = transfer
+            for pane in panes:
+                if hasattr(pane, "show_transfer"):
+                    pane.show_transfer(transfer)
+            share = f"{100 * transfer.done / transfer.total:3.0f}%" if transfer.total else human_bytes(transfer.done)
+            self.dashboard.header.show_download(f"{safe_text(download.dataset, 12)} {transfer.phase} {share}")
+        if not download.done:
+            return
+        self.desk.download = None
+        self.dashboard.header.show_download("")
+        for pane in panes:
+            if hasattr(pane, "show_transfer"):
+                pane.show_transfer(None)
+            if download.error is not None and hasattr(pane, "show_error"):
+                pane.show_error(download.error)
+        if download.error is None:
+            self.say(f"{download.dataset} is ready")
+        elif not download.cancelled and not isinstance(download.error, CifarTuiError):
+            self.show_error(download.error)
+
+    # ---- what the rest of the app gives ----
+
+    def tick(self) -> None:
+        """Bring to the screen what the threads said."""
+        raise NotImplementedError
+
+    def say(self, text: str, severity: Any = "information") -> None:
+        """A notice in the corner, of plain text."""
+        self.notify(safe_text(text[:1].upper() + text[1:], 300), severity=severity, markup=False, timeout=4)
+
+    def show_error(self, error: BaseException) -> None:
+        """A dialog with the remedy."""
+        from cifar_tui.tui.screens.dialogs import error_dialog
+
+        self.push_screen(error_dialog(error))
+
+

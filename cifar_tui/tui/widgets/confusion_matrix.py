@@ -1,0 +1,223 @@
+"""The confusion matrix as shaded cells that can be walked."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from cifar_tui.charts.cells import cell_width, clip, plain
+from cifar_tui.tui.report_data import SplitReport
+from cifar_tui.tui.widgets.picture_views import colour, padded
+
+LABEL = 11
+CELL = 6
+SMALL_CELL = 4
+"""Width of a cell with more than twelve classes; columns then have no names."""
+_SHORT = {"airplane": "plane", "automobile": "auto"}
+
+RGB = tuple[int, int, int]
+
+
+def _mix(low: RGB, high: RGB, share: float) -> RGB:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
+    return red, green, blue
+
+
+class ConfusionMatrix(ScrollView, can_focus=True):
+    """True classes by row, named classes by column. Green: right; red: wrong; each with its own scale."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "walk(0,-1)", "Left", id="matrix.left", show=False),
+        Binding("right", "walk(0,1)", "Right", id="matrix.right", show=False),
+        Binding("up", "walk(-1,0)", "Up", id="matrix.up", show=False),
+        Binding("down", "walk(1,0)", "Down", id="matrix.down", show=False),
+        Binding("m", "worst", "Worst mistake", id="matrix.worst", tooltip="To the greatest red cell"),
+        Binding("p", "percent", "Counts or %", id="matrix.percent", tooltip="Counts, or percent of the row"),
+        Binding("enter", "open", "Open group", id="matrix.open", tooltip="The classes of a superclass"),
+    ]
+    HELP_TEXT = (
+        "Each row is a true class, each column what the model said. The green diagonal is right, red cells "
+        "are mistakes; the count is always written. Arrows walk, the line below says the cell in words."
+    )
+
+    class Moved(Message):
+        """The cursor is on another cell."""
+
+        def __init__(self, row: int, column: int) -> None:
+            super().__init__()
+            self.row, self.column = row, column
+
+    class Opened(Message):
+        """Enter on a cell."""
+
+        def __init__(self, row: int, column: int) -> None:
+            super().__init__()
+            self.row, self.column = row, column
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._report: SplitReport | None = None
+        self._cursor = (0, 0)
+        self._percent = False
+        self._right = (0, 1)
+        self._wrong = 1
+        self.can_open = False
+
+    def show(self, report: SplitReport | None) -> None:
+        """Show the counts of a report; None or one without counts for an empty matrix."""
+        self._report = report if report is not None and report.confusion else None
+        size = len(self._report.confusion) if self._report is not None else 0
+        if self._report is not None:
+            rows = self._report.confusion
+            diagonal = [rows[index][index] for index in range(size)]
+            self._right = (min(diagonal), max(*diagonal, 1) if size > 1 else max(diagonal[0], 1))
+            others = [n for i, row in enumerate(rows) for j, n in enumerate(row) if i != j]
+            self._wrong = max([*others, 1])
+        self._cursor = (min(self._cursor[0], max(0, size - 1)), min(self._cursor[1], max(0, size - 1)))
+        self.virtual_size = Size(LABEL + size * self.cell, size + 1 if size else 0)
+        self.refresh()
+
+    @property
+    def cell(self) -> int:
+        """Width of a cell."""
+        wide = self._report is None or len(self._report.confusion) <= 12
+        return CELL if wide else SMALL_CELL
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Row and column of the cursor."""
+        return self._cursor
+
+    def said(self) -> list[tuple[str, str]]:
+        """The cell under the cursor in words, as text and style."""
+        if self._report is None:
+            return []
+        row, column = self._cursor
+        counts, names = self._report.confusion, self._report.names
+        count, total = counts[row][column], sum(counts[row])
+        share = f"{count / total:.1%}" if total else "-"
+        verdict = ("right", "$good") if row == column else ("wrong", "$bad")
+        return [
+            (plain(names[row]), "bold $accent"),
+            (" said ", "$muted"),
+            (plain(names[column]), "bold $accent"),
+            (f"  {count:,} of {total:,}, {share}  ", "$foreground"),
+            verdict,
+        ]
+
+    # ---- drawing ----
+
+    def render_line(self, y: int) -> Strip:
+        """One row of cells of what is seen."""
+        width, base = self.size.width, self.rich_style
+        report = self._report
+        line = y if y == 0 else y + self.scroll_offset.y
+        if report is None or line > len(report.confusion):
+            return Strip.blank(width, base)
+        strip = self._header(report, base) if line == 0 else self._row(report, line - 1, base)
+        label, cells = strip.divide([LABEL, max(LABEL + 1, strip.cell_length)])[:2]
+        moved = cells.crop(self.scroll_offset.x, self.scroll_offset.x + max(0, width - LABEL))
+        return Strip.join([label, moved]).adjust_cell_length(width, base)
+
+    def _header(self, report: SplitReport, base: Style) -> Strip:
+        muted = base + Style(color=colour(self, "muted"))
+        accent = base + Style(color=colour(self, "accent"), bold=True)
+        segments = [Segment(padded("true", LABEL), muted)]
+        for column, name in enumerate(report.names):
+            short = plain(_SHORT.get(name, name)) if self.cell == CELL else str(column)
+            text = clip(short, self.cell - 1)
+            text = " " * (self.cell - cell_width(text)) + text
+            segments.append(Segment(text, accent if column == self._cursor[1] else muted))
+        return Strip(segments)
+
+    def _row(self, report: SplitReport, row: int, base: Style) -> Strip:
+        here = row == self._cursor[0]
+        name = report.names[row] if self.cell == CELL else f"{row:>2} {report.names[row]}"
+        accent = Style(color=colour(self, "accent"), bold=True)
+        segments = [Segment(padded(name, LABEL - 1) + " ", base + accent if here else base)]
+        total = sum(report.confusion[row])
+        for column, count in enumerate(report.confusion[row]):
+            if self._percent:
+                text = f"{count / total * 100:.1f}" if total else "-"
+                text = text if self.cell == CELL else text.split(".")[0]
+            else:
+                text = str(count) if len(str(count)) < self.cell else f"{count // 1000}k"
+            segments.append(Segment(f"{text:>{self.cell - 1}} ", self._style(row, column, count)))
+        return Strip(segments)
+
+    def _style(self, row: int, column: int, count: int) -> Style:
+        if (row, column) == self._cursor:
+            return Style(color=colour(self, "background"), bgcolor=colour(self, "accent"), bold=True)
+        panel, ink = self._rgb("panel"), self._rgb("foreground")
+        if row == column:
+            low, high = self._right
+            share = 0.35 + 0.65 * (count - low) / (high - low) if high > low else 1.0
+            back = _mix(panel, self._rgb("good"), share * 0.8)
+            return Style(color=Color.from_rgb(*ink), bgcolor=Color.from_rgb(*back), bold=True)
+        share = (count / self._wrong) ** 0.7
+        back = _mix(panel, self._rgb("bad"), share * 0.7)
+        front = _mix(self._rgb("muted"), ink, min(1.0, share * 2.2))
+        return Style(color=Color.from_rgb(*front), bgcolor=Color.from_rgb(*back))
+
+    def _rgb(self, name: str) -> RGB:
+        code = colour(self, name)
+        if not code.startswith("#"):
+            return {"panel": (21, 26, 33), "foreground": (215, 221, 229)}.get(name, (125, 136, 150))
+        return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
+
+    # ---- keys and mouse ----
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing to do without counts; enter only where a group can be opened."""
+        if action in {"worst", "percent", "walk"}:
+            return self._report is not None
+        if action == "open":
+            return self._report is not None and self.can_open
+        return super().check_action(action, parameters)
+
+    def _go(self, row: int, column: int) -> None:
+        if self._report is None:
+            return
+        last = len(self._report.confusion) - 1
+        self._cursor = (max(0, min(row, last)), max(0, min(column, last)))
+        spot = Region(self._cursor[1] * self.cell, self._cursor[0], LABEL + self.cell, 2)
+        self.scroll_to_region(spot, animate=False, force=True)
+        self.refresh()
+        self.post_message(self.Moved(*self._cursor))
+
+    def action_walk(self, down: int, right: int) -> None:
+        """To a neighbouring cell."""
+        self._go(self._cursor[0] + down, self._cursor[1] + right)
+
+    def action_worst(self) -> None:
+        """To the greatest mistake."""
+        if self._report is not None:
+            rows = self._report.confusion
+            cells = [(n, -i, -j) for i, row in enumerate(rows) for j, n in enumerate(row) if i != j]
+            _, row, column = max(cells, default=(0, 0, 0))
+            self._go(-row, -column)
+
+    def action_percent(self) -> None:
+        """Counts, or percent of the row."""
+        self._percent = not self._percent
+        self.refresh()
+
+    def action_open(self) -> None:
+        """Ask for what is behind the cell."""
+        self.post_message(self.Opened(*self._cursor))
+
+    def on_click(self, event: Click) -> None:
+        """A click walks there."""
+        spot = event.get_content_offset(self)
+        if spot is not None and spot.y > 0 and spot.x >= LABEL:
+            column = (spot.x - LABEL + self.scroll_offset.x) // self.cell
+            self._go(spot.y - 1 + self.scroll_offset.y, column)

@@ -1,0 +1,110 @@
+"""The line at the bottom: six to eight keys of what is focused, each of which can be clicked."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.app import RenderResult
+from textual.binding import Binding
+from textual.geometry import Size
+from textual.widget import Widget
+
+from cifar_tui.tui.actions import BY_ID
+
+LIMIT = 8
+_KEYS = {"question_mark": "?", "ctrl+p": "^p", "escape": "esc", "slash": "/", "plus": "+", "minus": "-"}
+
+
+def key_text(binding: Binding) -> str:
+    """A key as people write it."""
+    key = binding.key_display or binding.key.partition(",")[0]
+    return _KEYS.get(key, key.replace("ctrl+", "^"))
+
+
+class FooterLine(Widget):
+    """Keys of the focused pane first, then those of the app; fewer of them where there is less room."""
+
+    DEFAULT_CSS = """
+    FooterLine { dock: bottom; height: 1; width: 100%; background: $background; color: $muted; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = Text()
+        self._spots: list[tuple[int, int, str]] = []
+        self._wanted: tuple[tuple[str, str, str], ...] = ()
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """One row."""
+        return 1
+
+    def on_mount(self) -> None:
+        """Follow focus and theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.update_keys(force=True))
+        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.update_keys())
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """As many keys as there is room for."""
+        self.update_keys(force=True)
+
+    def update_keys(self, *, force: bool = False) -> None:
+        """Look again at which keys there are."""
+        if not self.is_attached or self.size.width < 1:
+            return
+        wanted = tuple(self._keys())
+        if wanted != self._wanted or force:
+            self._wanted = wanted
+            self._build()
+            self.refresh()
+
+    def _keys(self) -> list[tuple[str, str, str]]:
+        own: list[tuple[str, str, str]] = []
+        general: list[tuple[str, str, str]] = []
+        names = getattr(self.app, "action_name", None)
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            if not binding.show or not active.enabled:
+                continue
+            of_app = active.node is self.app
+            name = names(binding.action, binding.description) if of_app and names else binding.description
+            entry = (key_text(binding), name, binding.key.partition(",")[0])
+            target = general if of_app else own
+            if entry[0] not in {known[0] for known in (*own, *general)}:
+                target.append(entry)
+        order = {action.key.partition(",")[0]: index for index, action in enumerate(BY_ID.values())}
+        general.sort(key=lambda entry: order.get(entry[2], 0))
+        training, rest = general[:-3], general[-3:]
+        kept = own[: max(2, LIMIT - len(training) - 2)]
+        return [*training[:4], *kept, *training[4:], *rest]
+
+    def _build(self) -> None:
+        variables = self.app.theme_variables
+        key_style = Style(color=variables["accent"][:7], bold=True)
+        name_style = Style(color=variables["muted"][:7])
+        entries = list(self._wanted)
+        width = self.size.width
+        gap = 3
+        while len(entries) > 1 and sum(len(k) + len(n) + 1 + gap for k, n, _ in entries) - gap + 1 > width:
+            # Explain goes last: whoever knows it finds the rest.
+            index = next((i for i in range(len(entries) - 1, -1, -1) if entries[i][0] != "?"), len(entries) - 1)
+            del entries[index]
+        text, self._spots = Text(" ", no_wrap=True, overflow="crop", end=""), []
+        for key, name, pressed in entries:
+            begin = text.cell_len
+            text.append(key, style=key_style)
+            text.append(f" {name}", style=name_style)
+            self._spots.append((begin, text.cell_len, pressed))
+            text.append(" " * gap)
+        self._text = text
+
+    def render(self) -> RenderResult:
+        """The line."""
+        return self._text
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a key presses it."""
+        for first, last, key in self._spots:
+            if first <= event.x < last:
+                self.app.simulate_key(key)
+                return

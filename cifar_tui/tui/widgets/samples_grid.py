@@ -1,0 +1,212 @@
+"""A grid of all pictures of a split: scrolls through fifty thousand, draws only what is seen."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.events import Click, Resize
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from cifar_tui.tui.widgets.picture_views import THUMB_HEIGHT, THUMB_WIDTH, colour, padded, picture_strips, thumb
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cifar_tui.datasets.split import Split
+
+PITCH_X, PITCH_Y = THUMB_WIDTH + 1, THUMB_HEIGHT + 1
+_CACHE = 400
+
+
+class SamplesGrid(ScrollView, can_focus=True):
+    """Thumbs with label and index; the cursor has a bar at both sides and an accent label."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(-1)", "Left", id="samples.left", show=False),
+        Binding("right", "step(1)", "Right", id="samples.right", show=False),
+        Binding("up", "line(-1)", "Up", id="samples.up", show=False),
+        Binding("down", "line(1)", "Down", id="samples.down", show=False),
+        Binding("pageup", "page(-1)", "Page up", id="samples.page_up", show=False),
+        Binding("pagedown", "page(1)", "Page down", id="samples.page_down", show=False),
+        Binding("home", "jump(0)", "First", id="samples.first", show=False),
+        Binding("end", "jump(-1)", "Last", id="samples.last", show=False),
+        Binding("enter", "zoom", "Zoom", id="samples.zoom", tooltip="Show every pixel, as large as it fits"),
+    ]
+    HELP_TEXT = (
+        "The pictures of a split, read from the files of the dataset: arrows move, enter shows every pixel. "
+        "A thumb is the picture at half its size; the number is its index in the split, counted from 0."
+    )
+
+    class Moved(Message):
+        """The cursor is on another picture; `index` is its place in the split, or None in an empty grid."""
+
+        def __init__(self, index: int | None) -> None:
+            super().__init__()
+            self.index = index
+
+    class Zoomed(Message):
+        """A closer look was asked for."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._split: Split | None = None
+        self._rows: NDArray[np.int64] | None = None
+        self._cursor = 0
+        self._strips = lru_cache(maxsize=_CACHE)(self._thumb_rows)
+
+    # ---- content ----
+
+    def show(self, split: Split | None, rows: NDArray[np.int64] | None, cursor: int = 0) -> None:
+        """Show pictures of a split.
+
+        Args:
+            split: the pictures; None for an empty grid.
+            rows: int64 (n,), their places in the split, in the order to show.
+            cursor: place in `rows` to begin at.
+        """
+        self._split, self._rows = split, rows
+        self._strips.cache_clear()
+        self._cursor = 0
+        self._lay_out()
+        self.move_to(cursor)
+
+    @property
+    def count(self) -> int:
+        """How many pictures are shown."""
+        return 0 if self._rows is None else len(self._rows)
+
+    @property
+    def cursor(self) -> int:
+        """Place of the cursor among the shown pictures."""
+        return self._cursor
+
+    @property
+    def index(self) -> int | None:
+        """Place in the split of the picture under the cursor."""
+        return int(self._rows[self._cursor]) if self._rows is not None and self.count else None
+
+    @property
+    def columns(self) -> int:
+        """Pictures in a row."""
+        return max(1, (self._inner_width - 1) // PITCH_X)
+
+    @property
+    def _inner_width(self) -> int:
+        return max(1, self.scrollable_content_region.width)
+
+    def move_to(self, cursor: int) -> None:
+        """Put the cursor on a place among the shown pictures, and scroll there."""
+        self._cursor = max(0, min(cursor, self.count - 1))
+        top = self._cursor // self.columns * PITCH_Y
+        self.scroll_to_region(Region(0, top, 1, PITCH_Y), animate=False, force=True)
+        self.refresh()
+        self.post_message(self.Moved(self.index))
+
+    def place_of(self, index: int) -> int | None:
+        """Where a picture of the split is shown; None where it is not."""
+        if self._rows is None:
+            return None
+        found = (self._rows == index).nonzero()[0]
+        return int(found[0]) if len(found) else None
+
+    def _lay_out(self) -> None:
+        lines = -(-self.count // self.columns)
+        self.virtual_size = Size(self._inner_width, lines * PITCH_Y)
+
+    def on_resize(self, _event: Resize) -> None:
+        """Another number of columns."""
+        self._lay_out()
+        if self.count:
+            top = self._cursor // self.columns * PITCH_Y
+            self.scroll_to_region(Region(0, top, 1, PITCH_Y), animate=False, force=True)
+
+    # ---- drawing ----
+
+    def _thumb_rows(self, index: int) -> list[list[Segment]]:
+        assert self._split is not None
+        return picture_strips(thumb(self._split.images[index]), not self.app.no_color)
+
+    def render_line(self, y: int) -> Strip:
+        """One row of cells of what is seen."""
+        base = self.rich_style
+        width = self._inner_width
+        line, row = divmod(y + self.scroll_offset.y, PITCH_Y)
+        if self._split is None or self._rows is None:
+            return Strip.blank(width, base)
+        accent = base + Style(color=colour(self, "accent"))
+        segments: list[Segment] = []
+        for column in range(self.columns):
+            place = line * self.columns + column
+            if place >= self.count:
+                break
+            index = int(self._rows[place])
+            here = place == self._cursor
+            after_cursor = place == self._cursor + 1 and column > 0
+            segments.append(Segment("▐" if here else "▌" if after_cursor else " ", accent))
+            if row < THUMB_HEIGHT:
+                segments += self._strips(index)[row]
+            else:
+                segments += self._caption(index, here, base)
+        if segments and self._cursor == line * self.columns + self.columns - 1:
+            segments.append(Segment("▌", accent))
+        elif segments and self._cursor == self.count - 1 == line * self.columns + (self.count - 1) % self.columns:
+            segments.append(Segment("▌", accent))
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _caption(self, index: int, here: bool, base: Style) -> list[Segment]:
+        assert self._split is not None
+        number = f"#{index}"
+        name = padded(self._split.names[int(self._split.labels[index])], THUMB_WIDTH - len(number) - 1)
+        if here and self.has_focus:
+            style = Style(color=colour(self, "background"), bgcolor=colour(self, "accent"), bold=True)
+            return [Segment(f"{name} {number}", style)]
+        label = base + Style(color=colour(self, "accent"), bold=True) if here else base
+        return [Segment(f"{name} ", label), Segment(number, base + Style(color=colour(self, "muted")))]
+
+    # ---- keys and mouse ----
+
+    def on_click(self, event: Click) -> None:
+        """A click moves the cursor, a second one zooms."""
+        spot = event.get_content_offset(self)
+        if spot is None:
+            return
+        column = min(spot.x // PITCH_X, self.columns - 1)
+        place = (spot.y + self.scroll_offset.y) // PITCH_Y * self.columns + column
+        if place < self.count:
+            self.move_to(place)
+            if event.chain > 1:
+                self.action_zoom()
+
+    def action_step(self, by: int) -> None:
+        """One picture on or back."""
+        self.move_to(self._cursor + by)
+
+    def action_line(self, by: int) -> None:
+        """One row up or down."""
+        if 0 <= self._cursor + by * self.columns < self.count:
+            self.move_to(self._cursor + by * self.columns)
+
+    def action_page(self, by: int) -> None:
+        """One screen up or down."""
+        self.move_to(self._cursor + by * self.columns * max(1, self.size.height // PITCH_Y))
+
+    def action_jump(self, place: int) -> None:
+        """To the first or, with -1, the last picture."""
+        self.move_to(self.count - 1 if place < 0 else place)
+
+    def action_zoom(self) -> None:
+        """Ask for a closer look."""
+        if self.index is not None:
+            self.post_message(self.Zoomed(self.index))
