@@ -81,7 +81,7 @@ class RunConfig(BaseModel):
     l2_reg: float = _option(
         0.0,
         "model",
-        "L2 penalty on kernels, added to the loss. Works badly with batch normalisation.",
+        "L2 penalty on kernels and gains, in the loss. Works badly with batch normalisation.",
         ge=0.0,
         le=100.0,
     )
@@ -188,6 +188,9 @@ class RunConfig(BaseModel):
         ge=0,
         le=1024,
         advanced=True,
+    )
+    engine: Literal["auto", "eager", "fused"] = _option(
+        "auto", "run", "How steps are run; auto: the fastest that can do it.", advanced=True
     )
     checkpoint_keep: int = _option(
         10, "run", "Newest checkpoints kept, the best one apart.", ge=0, le=100_000

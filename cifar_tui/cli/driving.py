@@ -66,7 +66,7 @@ def train(
     assert ended is not None
     if ended.state == "diverged":
         raise _diverged(session, view, places)
-    if watch.number:
+    if watch.number and ended.state != "done":
         raise _stopped(session, view, watch, places)
     if not (as_json or quiet):
         _print_end(session, screen, charts=screen.terminal if charts is None else charts)

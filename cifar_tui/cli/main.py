@@ -205,6 +205,11 @@ def _show(error: CifarTuiError, as_json: bool) -> None:
             print(error.block(), file=sys.stderr)
 
 
+def show_bug(error: Exception) -> int:
+    """Log an exception that is a bug of ours and say where; returns its exit code."""
+    return _own_bug(error, as_json=False)
+
+
 def _own_bug(error: Exception, as_json: bool) -> int:
     """Write the traceback to the log and say where it is."""
     import traceback

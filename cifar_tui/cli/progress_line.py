@@ -125,6 +125,7 @@ def loss_text(value: float | None) -> str:
         return "     -"
     if math.isinf(value):
         return "   inf"
+    value += 0.0  # -0.0 to 0.0
     size = abs(value)
     if size < 1000:
         return f"{value:.{4 if size < 9.99995 else 3 if size < 99.9995 else 2}f}".rjust(6)

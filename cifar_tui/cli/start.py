@@ -1,11 +1,15 @@
-"""``cifar-tui`` without a command: the app."""
+"""``cifar-tui`` without a command: the app.
+
+The module loads no Typer, so that the first paint does not wait for it; see ``__main__``.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
-from cifar_tui.errors import UsageError
+from cifar_tui.errors import CifarTuiError, UsageError
 
 _HINT = "cifar-tui train --preset seed-fnn works without one; cifar-tui --help lists all commands"
 
@@ -14,7 +18,7 @@ def check_terminal() -> None:
     """Refuse a place where the app cannot be shown.
 
     Raises:
-        UsageError: standard input or output is not a terminal, or it is a dumb one.
+        UsageError: standard input, output or error is not a terminal, or it is a dumb one.
     """
     for stream, name in ((sys.stdin, "input"), (sys.stdout, "output"), (sys.stderr, "error")):
         try:
@@ -31,7 +35,7 @@ def check_terminal() -> None:
         )
 
 
-def open_app(data_dir: str | None = None, runs_dir: str | None = None) -> int:
+def run_app() -> int:
     """Open the app and wait for its end; returns the exit code.
 
     Raises:
@@ -43,8 +47,34 @@ def open_app(data_dir: str | None = None, runs_dir: str | None = None) -> int:
     code = supervise()
     if code is not None:  # this is the parent, and the app has ended
         return code
-    from cifar_tui.datasets.places import data_dir as resolve_data
-    from cifar_tui.runs.directory import runs_dir as resolve_runs
-    from cifar_tui.tui.app import run_app
+    gc.disable()  # no pause before the first paint; the app switches it on again once its panes are there
+    from cifar_tui.datasets.places import data_dir
+    from cifar_tui.runs.directory import runs_dir
+    from cifar_tui.tui import app
 
-    return run_app(resolve_data(data_dir), resolve_runs(runs_dir))
+    return app.run_app(data_dir(None), runs_dir(None))
+
+
+def open_app() -> None:
+    """Open the app from the root command.
+
+    Raises:
+        UsageError: there is no terminal for it.
+        typer.Exit: it ended with a code other than 0.
+    """
+    import typer
+
+    raise typer.Exit(run_app())
+
+
+def main() -> int:
+    """The command line without arguments; returns the exit code."""
+    try:
+        return run_app()
+    except CifarTuiError as error:
+        print(error.block(), file=sys.stderr)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - shown as every command shows a bug of ours
+        from cifar_tui.cli.main import show_bug
+
+        return show_bug(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -118,7 +119,8 @@ def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous()
+    # a copy of its own: the fused engine keeps all parameters in one piece of memory
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _scalar_device(optimizer: torch.optim.Optimizer, parameter: Tensor) -> torch.device:

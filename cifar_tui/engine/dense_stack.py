@@ -1,8 +1,8 @@
 """Training steps of a dense residual stack, written out by hand: no autograd, no interpreter between steps.
 
-The functions are plain PyTorch, and TorchScript can compile them: then a whole chunk of steps is one call that
-holds no interpreter lock. Tensors come in lists, since a list built inside a script would be a copy to the
-fused optimizer kernel, which would then update nothing.
+The functions are plain PyTorch, and TorchScript can compile them: then a whole chunk of steps is one call
+that holds no interpreter lock. Tensors come in lists, since a list built inside a script would be a copy to
+the fused optimizer kernel, which would then update nothing.
 
 The stack is that of the model `fnn`: dense and norm, then any number of residual blocks of sigmoid, dropout,
 dense and norm, then sigmoid and dense to the logits.
@@ -15,7 +15,6 @@ from typing import List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
-
 
 
 class Stack(NamedTuple):
@@ -122,7 +121,7 @@ def gradients(
         stack: parameters.
         grads: their gradients, written over.
         dropout: share of activations dropped.
-        l2_reg: penalty ``l2_reg * sum(w ** 2)`` on the weights.
+        l2_reg: penalty ``l2_reg * sum(w ** 2)`` on weights and gains.
     """
     kept = Kept([], [], [], [], [], [], [])
     logits = forward(images, stack, kept, dropout)
@@ -137,6 +136,9 @@ def gradients(
         for layer in range(len(stack.weights)):
             grads.weights[layer].add_(stack.weights[layer], alpha=2.0 * l2_reg)
             loss = loss + l2_reg * stack.weights[layer].square().sum()
+        for layer in range(len(stack.gains)):
+            grads.gains[layer].add_(stack.gains[layer], alpha=2.0 * l2_reg)
+            loss = loss + l2_reg * stack.gains[layer].square().sum()
     return loss, (logits.argmax(1) == labels).sum()
 
 
@@ -202,9 +204,7 @@ def steps(
             torch.manual_seed(seeds[index])
         rows = order[index]
         batch = images.index_select(0, rows).to(torch.float32).mul_(1.0 / 255.0)
-        loss, hits = gradients(
-            batch, labels.index_select(0, rows), stack, grads, rule.dropout, rule.l2_reg
-        )
+        loss, hits = gradients(batch, labels.index_select(0, rows), stack, grads, rule.dropout, rule.l2_reg)
         losses[index] = loss
         correct[index] = hits
         moments.counters[0].add_(1.0)

@@ -62,8 +62,6 @@ class FusedStep:
         learning_rate: of a step.
     """
 
-    name = "fused"
-
     def __init__(
         self,
         config: RunConfig,
@@ -91,12 +89,11 @@ class FusedStep:
             config.l2_reg,
         )
         self._steps, self.is_compiled = compiled_steps()
+        self.name = "fused" if self.is_compiled else "fused (plain)"  # they differ in the last bits
         parameters = list(module.parameters())
         size = sum(p.numel() for p in parameters)
         flat = [torch.zeros(size) for _ in range(4)]
-        self._moments = dense_stack.Moments(
-            [flat[0]], [flat[1]], [flat[2]], [flat[3]], [], [torch.zeros(())]
-        )
+        self._moments = dense_stack.Moments([flat[0]], [flat[1]], [flat[2]], [flat[3]], [], [torch.zeros(())])
         for parameter, view in zip(parameters, self._views(flat[0]), strict=True):
             view.copy_(parameter.data)
             parameter.data = view

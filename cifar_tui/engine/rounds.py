@@ -15,7 +15,7 @@ from cifar_tui import events
 from cifar_tui.config import RunConfig
 from cifar_tui.engine import evaluation
 from cifar_tui.engine.batches import DeviceSplit
-from cifar_tui.engine.step import kernels, l2_penalty
+from cifar_tui.engine.step import l2_penalty, penalised
 
 ORDER = ("train", "validation", "test")
 
@@ -137,4 +137,4 @@ class Rounds:
         if not self.config.l2_reg:
             return 0.0
         with torch.no_grad():
-            return float(l2_penalty(kernels(self.module), self.config.l2_reg))
+            return float(l2_penalty(penalised(self.module), self.config.l2_reg))

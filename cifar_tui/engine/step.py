@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
+from cifar_tui.models._modules import FeatureLayerNorm, ImageLayerNorm
 
 _MASK = (1 << 64) - 1
 
@@ -45,6 +46,10 @@ class StepEngine(Protocol):
         """Run `count` steps, of which `first` is the number of the first (0 is the first of a run)."""
         ...
 
+    def adopt(self) -> None:
+        """Weights and optimizer were changed from outside, as a checkpoint was loaded."""
+        ...
+
 
 def step_seed(seed: int, step: int) -> int:
     """Seed of the dropout of one step, in [0, 2**63): SplitMix64 over (seed, step).
@@ -58,9 +63,15 @@ def step_seed(seed: int, step: int) -> int:
     return (value ^ (value >> 31)) >> 1
 
 
-def kernels(module: nn.Module) -> list[Tensor]:
-    """The weights that the L2 penalty is on: all with two dimensions or more, so no biases and no norms."""
-    return [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+def penalised(module: nn.Module) -> list[Tensor]:
+    """The weights that the L2 penalty is on, as in GoMLX: kernels, and the gains of normalisations."""
+    found: list[Tensor] = []
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d):
+            found.append(layer.weight)
+        elif isinstance(layer, FeatureLayerNorm | ImageLayerNorm):
+            found.append(layer.gain)
+    return found
 
 
 class EagerStep:
@@ -88,7 +99,7 @@ class EagerStep:
         self._learning_rate = learning_rate
         self._l2_reg = l2_reg
         self._seed = seed
-        self._kernels = kernels(module)
+        self._penalised = penalised(module)
         self._draws = any(isinstance(layer, nn.Dropout) for layer in module.modules())
         self._synchronous = split.images.device.type == "cpu"
 
@@ -110,6 +121,9 @@ class EagerStep:
             durations = np.full(count, (time.perf_counter() - marks[0]) / count)
         return ChunkResult(host_losses, accuracies, durations)
 
+    def adopt(self) -> None:
+        """Nothing is kept between steps."""
+
     def _one(self, step: int, losses: Tensor, correct: Tensor, index: int) -> None:
         if self._draws:
             torch.manual_seed(step_seed(self._seed, step))
@@ -130,12 +144,12 @@ class EagerStep:
 
     def _add_l2(self) -> Tensor:
         """Add the gradient of ``l2_reg * sum(w ** 2)``, which is ``2 * l2_reg * w``, and return its value."""
-        gradients = [weight.grad for weight in self._kernels if weight.grad is not None]
-        torch._foreach_add_(gradients, self._kernels, alpha=2.0 * self._l2_reg)
-        return l2_penalty(self._kernels, self._l2_reg)
+        gradients = [weight.grad for weight in self._penalised if weight.grad is not None]
+        torch._foreach_add_(gradients, self._penalised, alpha=2.0 * self._l2_reg)
+        return l2_penalty(self._penalised, self._l2_reg)
 
 
 def l2_penalty(weights: list[Tensor], l2_reg: float) -> Tensor:
-    """``l2_reg * sum(w ** 2)`` over all kernels, float32 ()."""
+    """``l2_reg * sum(w ** 2)`` over all weights, float32 ()."""
     norms = torch.stack(torch._foreach_norm(weights, 2.0))
     return l2_reg * norms.square().sum()

@@ -23,11 +23,12 @@ from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
 from cifar_tui.engine.build import build_module
 from cifar_tui.engine.control import Control
 from cifar_tui.engine.device import Device
+from cifar_tui.engine.engines import choose
 from cifar_tui.engine.metrics import RunningMetrics, StepTimes
 from cifar_tui.engine.rounds import Rounds
 from cifar_tui.engine.saving import CheckpointSink, Saver
 from cifar_tui.engine.schedule import EvaluationPlan, target_step
-from cifar_tui.engine.step import ChunkResult, EagerStep, StepEngine
+from cifar_tui.engine.step import ChunkResult
 from cifar_tui.errors import DivergedError
 
 CHUNK_SECONDS = 0.04  # the control is polled between chunks
@@ -95,15 +96,8 @@ class Trainer:
         self.target = target_step(config, self.steps_per_epoch)
         self._schedule = catalog.get("schedules", config.schedule)
         self.rate_factor = 1.0  # by changes of the learning rate under way
-        self._engine: StepEngine = EagerStep(
-            self.module,
-            self.optimizer,
-            splits["train"],
-            order,
-            batch_size=config.batch_size,
-            learning_rate=self._rate_at,
-            l2_reg=config.l2_reg,
-            seed=config.seed,
+        self._engine, self._engine_note = choose(
+            config, self.module, self.optimizer, splits["train"], order, self._rate_at
         )
         self.metrics = RunningMetrics()
         self.times = StepTimes()
@@ -130,6 +124,8 @@ class Trainer:
             StorageError: the last checkpoint could not be written.
         """
         self._saver.begin()
+        if self._engine_note is not None:
+            self._note("W-ENGINE", self._engine_note)
         self._emit(events.Phase(time=time.time(), phase="train", step=self.step))
         if self.step == 0:
             self._save("initial")  # so that a run killed in its first minute can go on too
@@ -195,9 +191,11 @@ class Trainer:
         if old > 0 and np.isfinite(rate) and rate > 0:
             self.rate_factor *= rate / old
             text = f"learning rate {old:g} -> {rate:g} from step {self.step}"
-            self._emit(
-                events.Note(time=time.time(), level="info", id="I-LEARNING-RATE", text=text, step=self.step)
-            )
+            self._note("I-LEARNING-RATE", text)
+
+    def _note(self, id: str, text: str) -> None:
+        level: events.Level = "warning" if id.startswith("W-") else "info"
+        self._emit(events.Note(time=time.time(), level=level, id=id, text=text, step=self.step))
 
     def _serve(self) -> None:
         rate = self.control.take_learning_rate()
@@ -322,6 +320,7 @@ class Trainer:
         name, other = checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE
         checkpoint.load_model(self.module, files[name], f"{where}/{name}")
         checkpoint.load_optimizer(self.optimizer, self.module, files[other], f"{where}/{other}")
+        self._engine.adopt()
 
     def _save(self, reason: events.CheckpointReason) -> bool:
         return self._saver.save(self.step, self._files(), self.state(), reason, self.times.percentile_us(50))
@@ -373,6 +372,10 @@ class Trainer:
                 raise self._saver.failure
             if stop is None or stop.evaluate:
                 self._evaluate(final=True)
+        late = self.control.stop_request
+        if stop is None and late is not None and len(self.reports) < len(self.rounds.splits):
+            self.reports.clear()  # half a report; a resume makes a whole one
+            stop, state, reason = late, "stopped", late.reason
         return ended_event(self, state, reason, 128 + stop.signal if stop and stop.signal else 0)
 
 

@@ -59,7 +59,7 @@ def evaluate_run(
     from cifar_tui.engine import device as devices
     from cifar_tui.engine.batches import DeviceSplit
     from cifar_tui.engine.build import build_module
-    from cifar_tui.engine.step import kernels, l2_penalty
+    from cifar_tui.engine.step import l2_penalty, penalised
 
     config = RunConfig(**values)
     place = devices.select(device, threads).torch_device
@@ -78,7 +78,7 @@ def evaluate_run(
     module = build_module(config, dataset.num_classes, place)
     weights = checkpoint.read_files(info.path, manifest)[checkpoint.MODEL_FILE]
     checkpoint.load_model(module, weights, f"{run.id}/{info.name}/{checkpoint.MODEL_FILE}")
-    penalty = float(l2_penalty(kernels(module), config.l2_reg).detach()) if config.l2_reg else 0.0
+    penalty = float(l2_penalty(penalised(module), config.l2_reg).detach()) if config.l2_reg else 0.0
     reports = {}
     for name in splits:
         pictures = getattr(data, name, None)

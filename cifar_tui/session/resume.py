@@ -28,6 +28,7 @@ SAFE = frozenset(
         "threads",
         "checkpoint_keep",
         "checkpoint_seconds",
+        "engine",
     }
 )
 # What decides which model and which pictures these are: not even a fork may change it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import signal
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
@@ -54,7 +55,7 @@ class CifarTuiApp(Steering):
     """
 
     TITLE = "cifar-tui"
-    CSS_PATH: ClassVar[Any] = sorted(_STYLES.glob("*.tcss"))
+    CSS_PATH: ClassVar[Any] = _STYLES / "app.tcss"  # those of the panes are read after the first paint
     COMMANDS: ClassVar[Any] = {_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(action.binding for action in ACTIONS),
@@ -90,7 +91,21 @@ class CifarTuiApp(Steering):
         self._first_start = first_start
         for name in themes.NAMES:
             self.register_theme(themes.build(name))
-        self.theme = self.settings.theme if self.settings.theme in themes.NAMES else themes.DARK
+        self._begin_with_theme(self.settings.theme if self.settings.theme in themes.NAMES else themes.DARK)
+
+    def _begin_with_theme(self, name: str) -> None:
+        """The first theme, set without parsing every style a second time as a later change does."""
+        self.set_reactive(App.theme, name)
+        dark = self.current_theme.dark
+        classes = {f"-theme-{name}": True, "-dark-mode": dark, "-light-mode": not dark}
+        self.update_classes(classes, update=False)
+        self._invalidate_css()
+        self.stylesheet.set_variables(self.get_css_variables())
+
+    def read_styles(self) -> None:
+        """The styles of the panes, once they are about to be made."""
+        self.stylesheet.read_all(sorted(set(_STYLES.glob("*.tcss")) - {_STYLES / "app.tcss"}))
+        self.stylesheet.reparse()
 
     def get_default_screen(self) -> Screen[Any]:
         """The dashboard is the first and only screen but for dialogs."""
@@ -127,6 +142,7 @@ class CifarTuiApp(Steering):
 
     def panes_ready(self) -> None:
         """The panes are there: look at what is on disk."""
+        gc.enable()  # off until now, see `cli.start`
         self.look()
 
     @work(thread=True, group="look", exit_on_error=False)

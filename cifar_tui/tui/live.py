@@ -207,7 +207,8 @@ class LiveRun:
             event.epoch,
             event.seconds,
         )
-        self.series.add(event)
+        if event.loss is not None or event.moving_loss is None:
+            self.series.add(event)  # else it repeats what was said, without a step in between
         if event.paused:
             self.status = "paused"
         elif self.status in {"paused", "starting"}:

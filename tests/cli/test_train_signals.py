@@ -111,6 +111,42 @@ def test_fault_051_a_signal_saves_the_step_and_ends_within_5_s(tmp_path, capsys,
     assert resumed[-1]["step"] == ended["step"] + 5
 
 
+def test_a_signal_during_the_last_evaluation_leaves_it_to_the_resume(tmp_path, capsys, monkeypatch):
+    from cifar_tui.cli import console
+
+    take = console.JsonView.take
+
+    def interrupt(self, event):
+        take(self, event)
+        if event.kind == "phase" and event.phase == "evaluate":
+            signal.raise_signal(signal.SIGINT)
+            monkeypatch.setattr(console.JsonView, "take", take)
+
+    monkeypatch.setattr(console.JsonView, "take", interrupt)
+    words = [
+        *SMALL,
+        "--steps",
+        "3",
+        "--eval-batch-size",
+        "10",
+        "--name",
+        "cut",
+        "--json",
+        "--runs-dir",
+        tmp_path,
+    ]
+    done = call(capsys, "train", *words)
+    assert done.code == 130
+    ended = json.loads(done.out.splitlines()[-1])
+    assert (ended["state"], ended["step"], ended["exit"]) == ("stopped", 3, 130)
+    assert not (tmp_path / "cut" / "report.json").exists()
+    again = call(capsys, "train", "--resume", "cut", "--json", "--runs-dir", tmp_path)
+    assert again.code == 0
+    ended = json.loads(again.out.splitlines()[-1])
+    assert (ended["state"], ended["step"]) == ("done", 3)
+    assert (tmp_path / "cut" / "report.json").is_file()
+
+
 @pytest.mark.slow
 def test_fault_052_a_second_ctrl_c_leaves_within_half_a_second_and_the_run_is_consistent(tmp_path, capsys):
     with training(tmp_path, "--checkpoint-seconds", "0.3") as process:

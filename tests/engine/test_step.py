@@ -14,6 +14,7 @@ from cifar_tui import catalog
 from cifar_tui.config import RunConfig
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder, as_float
 from cifar_tui.engine.step import step_seed
+from cifar_tui.errors import UsageError
 
 from .conftest import World, make_split
 
@@ -55,31 +56,80 @@ def test_a_device_split_keeps_the_pictures_of_a_read_only_array() -> None:
     assert labels.tolist() == split.labels[[3, 1]].tolist()
 
 
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 @pytest.mark.parametrize("model", ["fnn", "cnn"])
+@pytest.mark.parametrize("engine", ["eager", "auto"])
 def test_steps_equal_plain_autograd_with_the_penalty_in_the_loss(
-    make_world: Callable[..., World], model: str
+    make_world: Callable[..., World], model: str, norm: str, engine: str
 ) -> None:
-    l2 = 0.01
-    world = make_world(model=model, l2_reg=l2, steps=3, norm="none", hidden_layers=2)
-    reference = make_world(model=model, l2_reg=l2, steps=3, norm="none", hidden_layers=2).trainer
-    result = world.trainer._engine.run(0, 3)
+    values: dict[str, Any] = {"model": model, "l2_reg": 0.01, "steps": 30, "norm": norm, "hidden_layers": 3}
+    result = make_world(engine=engine, **values).trainer._engine.run(0, 30)
+    reference = make_world(engine="eager", **values).trainer
     config, module = reference.config, reference.module
-    optimizer = catalog.get("optimizers", "adamw").build(module.parameters(), config)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4, eps=1e-7, weight_decay=0.004)
     order = TrainingOrder(230, 20, config.seed, CPU)
     losses = []
-    for step in range(3):
+    for step in range(30):
         images, labels = reference.rounds.splits["train"].take(order.indices(step))
-        weights = [w for name, w in module.named_parameters() if name.endswith("weight") and w.dim() > 1]
-        loss = functional.cross_entropy(module(images), labels) + l2 * sum((w**2).sum() for w in weights)
+        # GoMLX has the penalty on kernels and on the gains of normalisations, on nothing that is added
+        weights = [w for name, w in module.named_parameters() if name.endswith(("weight", "gain"))]
+        loss = functional.cross_entropy(module(images), labels) + 0.01 * sum((w**2).sum() for w in weights)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    np.testing.assert_allclose(result.losses, losses, rtol=1e-5)
+    np.testing.assert_allclose(result.losses, losses, rtol=2e-4 if norm == "batch" else 2e-5)
+
+
+FUSED = [
+    {},
+    {"norm": "none"},
+    {"dropout": 0.3},
+    {"dropout": 0.3, "norm": "none", "l2_reg": 0.01},
+    {"hidden_layers": 1, "dropout": 0.3},
+    {"hidden_layers": 2, "dropout": 0.3},
+    {"optimizer": "adam", "weight_decay": 0.01},
+    {"schedule": "cosine", "warmup_steps": 20},
+]
+
+
+@pytest.mark.parametrize("values", FUSED)
+def test_the_fused_engine_equals_eager(make_world: Callable[..., World], values: dict[str, Any]) -> None:
+    runs = {}
+    for engine in ("eager", "fused"):
+        trainer = make_world(engine=engine, steps=200, **values).trainer
+        assert trainer._engine.name == engine
+        runs[engine] = (
+            trainer,
+            np.concatenate([trainer._engine.run(first, 40).losses for first in range(0, 200, 40)]),
+        )
+    np.testing.assert_allclose(runs["fused"][1], runs["eager"][1], rtol=1e-4)
     for (name, ours), theirs in zip(
-        world.trainer.module.named_parameters(), module.parameters(), strict=True
+        runs["fused"][0].module.named_parameters(), runs["eager"][0].module.parameters(), strict=True
     ):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6, msg=name)
+        # biases before a norm have a gradient of zero, whose rounding noise Adam blows up
+        if not ("dense" in name and name.endswith("bias") and values.get("norm") != "none"):
+            torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=2e-4, msg=name)
+
+
+def test_the_fused_steps_are_the_same_with_and_without_torchscript(make_world: Callable[..., World]) -> None:
+    from cifar_tui.engine import dense_stack
+
+    scripted, plain = (make_world(engine="fused", dropout=0.2, steps=50).trainer for _ in range(2))
+    plain._engine._steps = dense_stack.steps
+    np.testing.assert_allclose(scripted._engine.run(0, 50).losses, plain._engine.run(0, 50).losses, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [({"model": "cnn"}, "cnn"), ({"norm": "batch"}, "batch"), ({"optimizer": "sgd"}, "sgd")],
+)
+def test_an_engine_that_cannot_do_it_is_refused_by_name_and_left_by_auto(
+    make_world: Callable[..., World], values: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        make_world(engine="fused", **values)
+    assert make_world(engine="auto", **values).trainer._engine.name == "eager"
 
 
 def test_dropout_is_a_function_of_seed_and_step(make_world: Callable[..., World]) -> None:

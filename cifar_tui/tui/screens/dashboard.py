@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -47,9 +48,20 @@ ROOM_CLASSES: dict[int, tuple[str, str]] = {
 
 def load_class(place: tuple[str, str]) -> type[Widget]:
     """The class at a place."""
-    found = getattr(importlib.import_module(place[0]), place[1])
+    try:
+        found = getattr(importlib.import_module(place[0]), place[1])
+    except (ImportError, AttributeError):
+        return _Absent
     assert isinstance(found, type)
     return found
+
+
+class _Absent(Static):
+    def __init__(self, *_a: object, **_k: object) -> None:
+        super().__init__("not there yet", classes="pane")
+
+    def show_live(self, *_: object) -> None:
+        pass
 
 
 class PaneLayout(Layout):
@@ -285,6 +297,9 @@ class Dashboard(Screen[None]):
     async def on_dashboard__loaded(self, message: _Loaded) -> None:
         """Make the panes."""
         found: dict[str, Any] = message.found
+        read_styles = getattr(self.app, "read_styles", None)
+        if read_styles is not None:
+            read_styles()
         await self.grid.fill(
             {
                 "dataset": found["dataset"](),
@@ -310,14 +325,20 @@ class Dashboard(Screen[None]):
         self._live = live
         self.header.show_live(live, kinds)
         for pane in self.grid.panes.values():
-            pane.show_live(live, kinds)  # type: ignore[attr-defined]
+            self._tell(pane, live, kinds)
         room = self._rooms.get(self.room)
         if room is not None:
-            room.show_live(live, kinds)  # type: ignore[attr-defined]
+            self._tell(room, live, kinds)
         if "status" in kinds or "phase" in kinds or "progress" in kinds:
             self.query_one(FooterLine).update_keys()
         if self.grid.layout_mode == "tiny":
             self._show_tiny()
+
+    def _tell(self, pane: Any, live: LiveRun, kinds: frozenset[str]) -> None:
+        if inspect.iscoroutinefunction(pane.show_live):
+            self.call_later(pane.show_live, live, kinds)
+        else:
+            pane.show_live(live, kinds)
 
     async def show_room(self, number: int) -> None:
         """Go to a room, made now where it was never entered."""
@@ -336,7 +357,7 @@ class Dashboard(Screen[None]):
             self.focus_pane(self.grid.focused_pane() or (self.grid.visible_panes() or ["loss"])[0])
         else:
             room = self._rooms[number]
-            room.show_live(self._live, ALL_KINDS)  # type: ignore[attr-defined]
+            self._tell(room, self._live, ALL_KINDS)
             entered = next((w for w in room.query("*") if w.focusable and w.display), None)
             target = room if room.focusable else entered
             self.set_focus(target)

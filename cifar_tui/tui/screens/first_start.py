@@ -36,14 +36,14 @@ class Option(NamedTuple):
 
 
 DATA = (
-    Option("synthetic", "d", "Synthetic pictures", "built in, no network, good for a first look"),
-    Option("cifar10", "g", "CIFAR-10", "ten classes, 170 MB to fetch, checked"),
-    Option("cifar100", "h", "CIFAR-100", "a hundred classes, 169 MB to fetch, checked"),
+    Option("synthetic", "d", "Synthetic pictures", "built in, no network"),
+    Option("cifar10", "g", "CIFAR-10", "10 classes, 170 MB to fetch"),
+    Option("cifar100", "h", "CIFAR-100", "100 classes, 169 MB to fetch"),
 )
 RECIPES = (
-    Option("quick", "q", "Quick look", "small convolutional net, 600 steps, about half a minute"),
-    Option("seed-fnn", "f", "The notebook's dense net", "10,000 steps; 48.5% on CIFAR-10 there"),
-    Option("seed-cnn", "c", "The notebook's convolutional net", "20,000 steps; 67.1% on CIFAR-10 there"),
+    Option("quick", "q", "Quick look", "600 steps, about half a minute"),
+    Option("seed-fnn", "f", "The notebook's dense net", "10,000 steps, 48.5% there"),
+    Option("seed-cnn", "c", "The notebook's convolutional net", "20,000 steps, 67.1% there"),
 )
 QUICK = {
     "model": "cnn",
@@ -110,8 +110,8 @@ class FirstStart(ModalScreen[Plan | None]):
         if self._step == 1:
             return RECIPES
         return (
-            Option("go", "space", "Start training", "loading torch takes a few seconds"),
-            Option("form", "e", "Look at the recipe first", "in the form, start with space"),
+            Option("go", "space", "Start training", "loading torch takes seconds"),
+            Option("form", "e", "Look at the recipe first", "start with space"),
         )
 
     def _show(self) -> None:
@@ -148,7 +148,7 @@ class FirstStart(ModalScreen[Plan | None]):
     def _label(option: Option) -> Text:
         text = Text(f" {option.key:<6}", style="bold")
         text.append(option.text)
-        text.append(" " * max(2, 40 - text.cell_len))
+        text.append(" " * max(2, 41 - text.cell_len))
         text.append(option.remark, style="dim")
         return text
 

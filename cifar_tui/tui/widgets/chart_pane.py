@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 REDRAW_SECONDS = 0.5
 CHEAP_SECONDS = 0.010  # a chart that takes longer to draw is drawn in a thread
 _CHANGES = frozenset({"run_started", "progress", "evaluation", "checkpoint", "note", "run_ended", "status"})
-_KINDS: tuple[Kind, ...] = ("loss", "accuracy", "rate", "learning_rate")
 _MARKERS = ("braille", "block", "ascii")
 
 
@@ -45,7 +44,7 @@ class ChartPane(Container, can_focus=True):
         Binding("x", "x_axis", "X axis", id="chart.x_axis", tooltip="Step, epoch or time on the x axis"),
         Binding("v", "pair", "Other pair", id="chart.pair", tooltip="Loss and accuracy, or the two rates"),
         Binding("m", "marker", "Marker", id="chart.marker", tooltip="Braille, block or ASCII"),
-        Binding("plus,equals_sign", "smooth(True)", "Smoother", id="chart.smoother", key_display="+"),
+        Binding("plus", "smooth(True)", "Smoother", id="chart.smoother", key_display="+"),
         Binding("minus", "smooth(False)", "Rougher", id="chart.rougher", key_display="-"),
         Binding("left", "cursor(-1)", "Cursor", id="chart.left", key_display="← →"),
         Binding("right", "cursor(1)", "Cursor right", id="chart.right", show=False),
@@ -60,7 +59,6 @@ class ChartPane(Container, can_focus=True):
     def __init__(self, kind: Kind, settings: Settings | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)
         self.kind: Kind = kind
-        self._alone: Kind | None = None
         self._settings = settings
         self._link: ChartLink | None = None
         self._live: LiveRun | None = None
@@ -103,8 +101,6 @@ class ChartPane(Container, can_focus=True):
         """What is drawn now: the kind of this pane, or its partner of the other pair."""
         from cifar_tui.tui.widgets.chart_options import PARTNERS
 
-        if self._alone is not None:
-            return self._alone
         return PARTNERS.get(self.kind, self.kind) if self.link.options.pair == "rates" else self.kind
 
     def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
@@ -236,7 +232,7 @@ class ChartPane(Container, can_focus=True):
         if live is not None and live.is_live:
             doing = live.phase.text or live.phase.phase if live.phase is not None else "starting"
             return ["Waiting for the first step", safe_text(doing, 60)]
-        return ["No curve yet", "Start a training, or open a run in 4 Runs"]
+        return ["No curve yet", "space starts the recipe, 4 opens a run"]
 
     # ---- border texts ----
 
@@ -317,23 +313,23 @@ class ChartPane(Container, can_focus=True):
         self.link.change(marker=_after(_MARKERS, self._marker()))
 
     def action_pair(self) -> None:
-        """Loss and accuracy, or the two rates; a chart that stands alone shows the next kind."""
-        if sum(chart.view.is_on_screen for chart in self.link.charts) > 1:
-            for chart in self.link.charts:
-                chart._alone = None
-            self.link.change(pair="main" if self.link.options.pair == "rates" else "rates")
-            return
-        self._alone = _after(_KINDS, self.shown)
-        self._show_texts()
-        self._draw()
+        """Loss and accuracy, or steps per second and learning rate."""
+        self.link.change(pair="main" if self.link.options.pair == "rates" else "rates")
 
-    def action_copy(self) -> None:
-        """Copy the values at the cursor, else the newest."""
+    def copy_text(self) -> str:
+        """The values at the cursor, else the newest, as text; empty without a curve."""
         from cifar_tui.tui.widgets import chart_texts
 
-        if self._plan is not None:
-            step = self.link.cursor if self.link.cursor is not None else math.inf
-            self.post_message(CopyRequested(chart_texts.table(self.shown, self._plan, step), "values"))
+        if self._plan is None:
+            return ""
+        step = self.link.cursor if self.link.cursor is not None else math.inf
+        return chart_texts.table(self.shown, self._plan, step)
+
+    def action_copy(self) -> None:
+        """Copy these values."""
+        text = self.copy_text()
+        if text:
+            self.post_message(CopyRequested(text, "values"))
 
 
 def _build(snap: Any, options: Any, width: int, height: int, look: dict[str, Any]) -> tuple[Plan, Any, float]:

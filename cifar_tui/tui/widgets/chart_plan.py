@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cifar_tui.tui.live import Mark
 
 Floats = NDArray[np.float64]
+HARD_SPACE = "\u00a0"  # keeps the rules of the grid out of a text
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,11 +118,12 @@ def plan(snap: Snapshot, options: ChartOptions, width: int, height: int, **look:
         label, value = snap.reference
         lines.append(charts.Line(label, np.array(span), np.full(2, value), "ghost"))
     end = span[1] if span is not None else None
+    has_axes = width >= 20 and height >= 4
     spec = charts.ChartSpec(
         "",
         lines,
         width,
-        height + bool(look.get("colour", True)),
+        height + (has_axes and look.get("colour", True)),
         log_x=options.log_x,
         unit=UNITS[snap.kind],
         x_label=axis.label,
@@ -129,7 +131,7 @@ def plan(snap: Snapshot, options: ChartOptions, width: int, height: int, **look:
         marks=_best_mark(snap, axis),
         **look,
     )
-    scale = _scale(lines, span, plot, options.log_x) if width >= 20 and height >= 4 else None
+    scale = _scale(lines, span, plot, options.log_x) if has_axes else None
     return Plan(spec, scale, axis, _signs(snap.marks, axis, scale, plot), values, _bad(values))
 
 
@@ -276,7 +278,7 @@ def _scale(
     lines: Sequence[charts.Line], span: tuple[float, float] | None, columns: int, log_x: bool
 ) -> Scale | None:
     """The x axis that `charts.draw` will choose for these lines."""
-    if span is None or not lines:
+    if span is None or not lines or (log_x and span[1] <= 0):
         return None
     parts = [part for line in lines for found in [clean(line, log_x)] for part in (found.x, found.bad_x)]
     places = np.concatenate([*parts, [span[1]]])
@@ -294,7 +296,7 @@ def _best_mark(snap: Snapshot, axis: Axis) -> Sequence[charts.Mark]:
     value = float(curve.value[index])
     text = f"{100 * value:.1f}%" if snap.kind == "accuracy" else f"{value:.3f}"
     place = float(axis.place(np.array([float(step)]))[0])
-    return (charts.Mark(place, value, f"best {text} at {step:,}", split),)
+    return (charts.Mark(place, value, f"best {text} at {step:,}".replace(" ", HARD_SPACE), split),)
 
 
 def _signs(

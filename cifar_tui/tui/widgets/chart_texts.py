@@ -67,9 +67,10 @@ def cursor(kind: Kind, plan: Plan, step: float, width: int) -> Content:
     """The exact values at the cursor."""
     from cifar_tui.tui.widgets.chart_plan import column_of
 
-    at, values = values_at(plan, step)
-    parts: list[Any] = [("step ", "$muted"), (f"{at:,}", "bold")]
-    used = 12 + len(f"{at:,}")
+    values = values_at(plan, step)
+    at = f"{max(0, round(step)):,}"
+    parts: list[Any] = [("step ", "$muted"), (at, "bold")]
+    used = 12 + len(at)
     look = {"palette": plan.spec.palette, "dark": plan.spec.dark}
     column = column_of(plan, step)
     for label, role, own, value in values:
@@ -86,8 +87,8 @@ def cursor(kind: Kind, plan: Plan, step: float, width: int) -> Content:
     return Content.assemble(*parts, _GAP, ("esc", "bold $accent"))
 
 
-def values_at(plan: Plan, step: float) -> tuple[int, list[tuple[str, str, int, float]]]:
-    """The step of the first line's point nearest to a step, and of each line label, role, step and value."""
+def values_at(plan: Plan, step: float) -> list[tuple[str, str, int, float]]:
+    """Of each line label, role, and step and value of the point nearest to a step; this run's lines first."""
     from cifar_tui.tui.widgets.chart_plan import value_at
 
     found = []
@@ -96,7 +97,7 @@ def values_at(plan: Plan, step: float) -> tuple[int, list[tuple[str, str, int, f
         if len(curve):
             own, value = value_at(curve, step)
             found.append((safe_text(label, 20), role, own, value))
-    return (found[0][2] if found else 0), found
+    return found
 
 
 def number(value: float, kind: Kind) -> str:
@@ -112,7 +113,7 @@ def number(value: float, kind: Kind) -> str:
 
 def table(kind: Kind, plan: Plan, step: float) -> str:
     """The values at a step as text, one line each, for the clipboard."""
-    at, values = values_at(plan, step)
+    values = values_at(plan, step)
     lines = [f"{TITLES[kind]}\tstep\tvalue"]
     lines += [f"{label}\t{own}\t{value:.6g}" for label, _, own, value in values]
-    return "\n".join(lines) if values else f"{TITLES[kind]} at step {at}: no values"
+    return "\n".join(lines)

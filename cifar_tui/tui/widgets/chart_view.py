@@ -43,7 +43,7 @@ def cells_of(text: str) -> Cells:
     from cifar_tui.charts.cells import char_width
 
     rows: Cells = []
-    for line in text.split("\n"):
+    for line in text.replace("\u00a0", " ").split("\n"):
         row: list[tuple[str, Style]] = []
         style = _PLAIN
         for index, part in enumerate(_SGR.split(line)):
@@ -77,7 +77,7 @@ def draw(plan: Plan) -> Cells:
     plain = {"learning_rate": "~", "diverged": "x", "resume": "|"}
     for column, kind, _ in plan.signs:
         sign = plain.get(kind, "^") if spec.marker == "ascii" else signs.get(kind, "▴")
-        role = {"learning_rate": "accent", "diverged": "bad"}.get(kind, "muted")
+        role = {"learning_rate": "accent", "diverged": "bad"}.get(kind, "ghost")
         style = _PLAIN
         if spec.colour:
             style = Style(color=Color.from_rgb(*charts.role_colour(role, spec.palette, spec.dark)))

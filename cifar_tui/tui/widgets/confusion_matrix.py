@@ -148,7 +148,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         for column, count in enumerate(report.confusion[row]):
             if self._percent:
                 text = f"{count / total * 100:.1f}" if total else "-"
-                text = text if self.cell == CELL else text.split(".")[0]
+                text = text if self.cell == CELL else text.split(".", maxsplit=1)[0]
             else:
                 text = str(count) if len(str(count)) < self.cell else f"{count // 1000}k"
             segments.append(Segment(f"{text:>{self.cell - 1}} ", self._style(row, column, count)))

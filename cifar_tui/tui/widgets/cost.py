@@ -217,21 +217,21 @@ class CostLine(Widget):
     """Two lines, or one where there is room: size of the model at the left, memory and time at the right."""
 
     ALLOW_SELECT = False
-    WIDE = 76
+    WIDE = 66
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self._cost: Cost | None = None
 
-    def show(self, cost: Cost | None) -> None:
-        """Show a cost; None, while the recipe is wrong, keeps the last one."""
-        if cost is None or cost == self._cost:
+    def show(self, cost: Cost) -> None:
+        """Show a cost."""
+        if cost == self._cost:
             return
         self._cost = cost
         self.tooltip = describe(cost)
         self.refresh()
 
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
         """One line or two."""
         return 1 if width >= self.WIDE else 2
 
@@ -263,7 +263,9 @@ def describe(cost: Cost) -> str:
             "and batch size here; evaluations are not counted."
         )
     else:
-        lines.append(f"{UNKNOWN_TIME[0].upper()}{UNKNOWN_TIME[1:]}: no run of this model and batch size here.")
+        lines.append(
+            f"{UNKNOWN_TIME[0].upper()}{UNKNOWN_TIME[1:]}: no run of this model and batch size here."
+        )
     return "\n".join(lines)
 
 
@@ -287,7 +289,9 @@ def _time_parts(cost: Cost, room: int) -> _Parts:
         return [("about ", "$muted"), (human_seconds(cost.seconds), "bold"), (" here", "$muted")]
     if cost.steps == 0:
         return [("evaluation only", "$muted")]
-    fitting = [text for text in (UNKNOWN_TIME, "time: after first steps", "time unknown") if len(text) <= room]
+    fitting = [
+        text for text in (UNKNOWN_TIME, "time: after first steps", "time unknown") if len(text) <= room
+    ]
     return [(fitting[0] if fitting else "time ?", "$muted")]
 
 

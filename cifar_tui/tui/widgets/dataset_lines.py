@@ -9,7 +9,7 @@ from textual.content import Content
 
 from cifar_tui.datasets import names
 from cifar_tui.datasets.spec import get_spec
-from cifar_tui.errors import CifarTuiError
+from cifar_tui.errors import CifarTuiError, InterruptedBySignal
 from cifar_tui.text import human_bytes, human_count, human_seconds, safe_text
 from cifar_tui.tui.widgets.lines import Part, bar, ends
 
@@ -136,6 +136,10 @@ def error_lines(error: BaseException, width: int, height: int) -> list[Content]:
         message, state, hint = error.message, error.state, error.hint
     else:
         message, state, hint = f"{type(error).__name__}: {error}", None, None
+    if isinstance(error, InterruptedBySignal):
+        kept = _wrapped(f"Stopped; {safe_text(state, 200)}." if state else "Stopped.", "$foreground", width)
+        again = Content.assemble(("g", "bold $accent"), " goes on   ", ("esc", "bold $accent"), " hides")
+        return [*kept, Content(""), again]
     keys = Content.assemble(("g", "bold $accent"), " tries again   ", ("esc", "bold $accent"), " hides")
     said = _wrapped(f"✕ {safe_text(message, 300)}", "$bad", width)
     kept = _wrapped(safe_text(state, 200), "$muted", width) if state else []

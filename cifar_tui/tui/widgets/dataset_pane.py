@@ -202,6 +202,14 @@ class DatasetPane(Vertical, can_focus=True):
         elif self._transfer is not None and phase.phase in {"build", "compile", "train"}:
             self.show_transfer(None)
 
+    def copy_text(self) -> str:
+        """The states as text, a line for each dataset."""
+        lines = []
+        for dataset, status in self._status.items():
+            found = [dataset, status.state, f"{status.train:,} + {status.test:,}", str(status.path or "-")]
+            lines.append("\t".join(found))
+        return "".join(f"{line}\n" for line in lines)
+
     def refresh_status(self) -> None:
         """Look at the disk again, in a thread."""
         folder = self._data_dir or data_folder(self.app)
@@ -449,9 +457,9 @@ class DatasetPane(Vertical, can_focus=True):
 
 
 def _dataset_of(file: str) -> str | None:
-    if file.startswith("cifar-100"):
+    if file.startswith("cifar-100") or file in {"train.bin", "test.bin", "train", "test"}:
         return "cifar100"
-    return "cifar10" if file.startswith("cifar-10") else None
+    return "cifar10" if file.startswith(("cifar-10", "data_batch", "test_batch")) else None
 
 
 def _free_bytes(folder: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual import events
@@ -13,6 +14,7 @@ from textual.widget import Widget
 from cifar_tui.tui.actions import BY_ID
 
 LIMIT = 8
+_ORDER = {name: index for index, name in enumerate(BY_ID)}
 _KEYS = {"question_mark": "?", "ctrl+p": "^p", "escape": "esc", "slash": "/", "plus": "+", "minus": "-"}
 
 
@@ -20,6 +22,10 @@ def key_text(binding: Binding) -> str:
     """A key as people write it."""
     key = binding.key_display or binding.key.partition(",")[0]
     return _KEYS.get(key, key.replace("ctrl+", "^"))
+
+
+def _width(entries: list[tuple[str, str, str]], gap: int) -> int:
+    return 1 + sum(cell_len(key) + 1 + cell_len(name) for key, name, _ in entries) + gap * (len(entries) - 1)
 
 
 class FooterLine(Widget):
@@ -60,7 +66,7 @@ class FooterLine(Widget):
 
     def _keys(self) -> list[tuple[str, str, str]]:
         own: list[tuple[str, str, str]] = []
-        general: list[tuple[str, str, str]] = []
+        general: list[tuple[int, tuple[str, str, str]]] = []
         names = getattr(self.app, "action_name", None)
         for active in self.screen.active_bindings.values():
             binding = active.binding
@@ -69,14 +75,16 @@ class FooterLine(Widget):
             of_app = active.node is self.app
             name = names(binding.action, binding.description) if of_app and names else binding.description
             entry = (key_text(binding), name, binding.key.partition(",")[0])
-            target = general if of_app else own
-            if entry[0] not in {known[0] for known in (*own, *general)}:
-                target.append(entry)
-        order = {action.key.partition(",")[0]: index for index, action in enumerate(BY_ID.values())}
-        general.sort(key=lambda entry: order.get(entry[2], 0))
-        training, rest = general[:-3], general[-3:]
-        kept = own[: max(2, LIMIT - len(training) - 2)]
-        return [*training[:4], *kept, *training[4:], *rest]
+            if of_app:
+                rank = _ORDER.get((binding.id or "").removeprefix("app."), -1)
+                if rank >= 0 and rank not in {known for known, _ in general}:
+                    general.append((rank, entry))
+            elif entry[0] not in {known[0] for known in own}:
+                own.append(entry)
+        general.sort()
+        steering = [entry for rank, entry in general if rank < _ORDER["maximise"]]
+        rest = [entry for rank, entry in general if rank >= _ORDER["maximise"]]
+        return [*steering, *own[: max(2, LIMIT - len(steering) - 2)], *rest]
 
     def _build(self) -> None:
         variables = self.app.theme_variables
@@ -85,7 +93,10 @@ class FooterLine(Widget):
         entries = list(self._wanted)
         width = self.size.width
         gap = 3
-        while len(entries) > 1 and sum(len(k) + len(n) + 1 + gap for k, n, _ in entries) - gap + 1 > width:
+        while len(entries) > 1 and _width(entries, gap) > width:
+            if gap > 2:
+                gap = 2
+                continue
             # Explain goes last: whoever knows it finds the rest.
             index = next((i for i in range(len(entries) - 1, -1, -1) if entries[i][0] != "?"), len(entries) - 1)
             del entries[index]

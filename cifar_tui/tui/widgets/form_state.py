@@ -7,6 +7,7 @@ does not have are hidden; their texts are kept, but are no part of the recipe.
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from cifar_tui.recipe import CHOICES, RULES, Recipe, Rule, resolve, uses
 NO_PRESET = "none"
 ESSENTIAL = ("dataset", "model", "steps", "batch_size", "learning_rate")
 TITLES = {
-    "model": "Model",
-    "optimisation": "Optimiser",
+    "model": "Architecture",
+    "optimisation": "Optimisation",
     "schedule": "Schedule",
     "evaluation": "Evaluation",
     "data": "Data",
@@ -35,7 +36,7 @@ _LABELS = {
     "beta1": "Beta 1",
     "beta2": "Beta 2",
     "num_nodes": "Nodes",
-    "conv_norm": "Norm, conv",
+    "conv_norm": "Conv norm",
     "validation_examples": "Validation",
     "min_learning_rate": "Lowest rate",
     "evaluate_every": "Every",
@@ -47,6 +48,7 @@ _LABELS = {
     "checkpoint_seconds": "Save every",
     "target_accuracy": "Stop at accuracy",
     "max_seconds": "Stop after",
+    "schedule": "Rate schedule",
     "warmup_steps": "Warm-up steps",
 }
 _PERIODIC = frozenset({"steps", "epochs", "seconds"})
@@ -96,6 +98,7 @@ class FormState:
         preset: name of the preset below, or None for the defaults of the schema.
         recipe: the checked recipe; None while something is wrong.
         problems: what to say beside which field; "" for what belongs to none.
+        draft: the values as far as they are valid, those of the preset for the others; for estimates.
     """
 
     def __init__(self) -> None:
@@ -103,6 +106,7 @@ class FormState:
         self.recipe: Recipe | None = None
         self.problems: dict[str, Problem] = {}
         self._texts: dict[str, str] = {}
+        self.draft: RunConfig
         self._base: RunConfig
         self._choosers: RunConfig
         self._changed: frozenset[str]
@@ -116,7 +120,9 @@ class FormState:
         return {name: self._texts[name] for name in OPTIONS if name in self._changed and self.in_use(name)}
 
     def text(self, name: str) -> str:
-        """The text of a field, as typed or from the preset."""
+        """The text of a field, as typed or from the preset; of "preset", its name."""
+        if name == "preset":
+            return self.preset or NO_PRESET
         return self._texts.get(name, self.base_text(name))
 
     def base_text(self, name: str) -> str:
@@ -133,6 +139,8 @@ class FormState:
 
     def is_shown(self, name: str) -> bool:
         """Whether a field matters for what is chosen; a changed one that is in use always shows."""
+        if name == "preset":
+            return True
         if not self.in_use(name):
             return False
         if name in self._changed or name in self.problems:
@@ -144,13 +152,6 @@ class FormState:
         if name in {"evaluate_first", "evaluate_growth"}:
             return self.text("evaluate") == "exponential"
         return name != "nesterov" or self.text("momentum") not in {"0", "0.0"}
-
-    def value(self, name: str) -> Any:
-        """The value of a field; that of the preset while its text is bad."""
-        try:
-            return parse_value(OPTIONS[name], self.text(name))
-        except UsageError:
-            return getattr(self._base, name)
 
     def changed_in(self, section: str) -> int:
         """How many fields of a group differ from the preset."""
@@ -175,19 +176,24 @@ class FormState:
             words += ["--preset", self.preset]
         for name, text in self.values.items():
             option = OPTIONS[name]
-            try:
-                text = value_text(parse_value(option, text))  # noqa: PLW2901 - one spelling for scripts
-            except UsageError:
-                pass
+            with contextlib.suppress(UsageError):  # one spelling for scripts; bad text as it is
+                text = value_text(parse_value(option, text))  # noqa: PLW2901
             words += [f"{option.flag}={text}"] if text.startswith("-") else [option.flag, text]
         return shlex.join(words)
 
     # ---- changing ----
 
     def set_text(self, name: str, text: str) -> None:
-        """Type a text into a field."""
-        self._texts[name] = text
-        self._update()
+        """Type a text into a field; "preset" takes the name of another preset.
+
+        Raises:
+            UsageError: there is no such preset; nothing changed.
+        """
+        if name == "preset":
+            self.choose_preset(None if text == NO_PRESET else text)
+        else:
+            self._texts[name] = text
+            self._update()
 
     def reset(self, name: str) -> None:
         """Put a field back to the preset."""
@@ -236,12 +242,13 @@ class FormState:
         self._changed = frozenset(name for name in self._texts if self._differs(name))
         self.problems = {}
         self.recipe = None
-        values = self.values
+        values, valid = self.values, dict[str, Any]()
         for name, text in values.items():
             try:
-                _parse(name, text)
+                valid[name] = _parse(name, text)
             except UsageError as error:
                 self.problems[name] = Problem(_reason(name, error), error=error)
+        self.draft = self._base.model_copy(update=own | chosen | valid)
         if self.problems:
             return
         try:

@@ -13,6 +13,7 @@ from cifar_tui.text import human_bytes, human_seconds, safe_text
 from cifar_tui.tui.live import LiveRun
 
 ROOMS = ("Dashboard", "Data", "Report", "Runs", "Log")
+TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "synthetic": "Synthetic"}
 STATES = {
     "idle": ("○", "idle", "muted"),
     "starting": ("◌", "starting", "accent"),
@@ -179,7 +180,8 @@ class HeaderLine(Widget):
         if self.download_chip:
             chips.append(self._chip(self.download_chip, "accent"))
         if width >= 100:
-            title = safe_text(live.dataset.get("title") or "", 30) if live.config else ""
+            name = str(live.dataset.get("name") or "")
+            title = safe_text(TITLES.get(name, name), 20) if live.config else ""
             if title:
                 state = live.dataset.get("state")
                 unsure = state not in {"ready", "synthetic", None}
@@ -242,7 +244,7 @@ class HeaderLine(Widget):
             over = live.ended is not None
             seconds = live.seconds if over else (progress.seconds_left if progress else None)
             text.append("   ran " if over else "   ETA ", style=self._style("muted"))
-            text.append(f"{human_seconds(seconds):>7}", style=self._style("foreground", bold=True))
+            text.append(f"{human_seconds(seconds):>5}", style=self._style("foreground", bold=True))
         if width >= 72:
             rate = progress.steps_per_second if progress else 0.0
             if live.ended is not None:

@@ -15,7 +15,8 @@ from textual.widgets import Input, Static
 
 from cifar_tui.errors import CifarTuiError, UsageError
 from cifar_tui.text import safe_text
-from cifar_tui.tui.widgets.fields import TEXT_LIMIT, KeyButton
+from cifar_tui.tui.widgets.fields import TEXT_LIMIT
+from cifar_tui.tui.widgets.recipe_controls import KeyButton
 from cifar_tui.tui.widgets.recipe_files import path_of
 
 if TYPE_CHECKING:

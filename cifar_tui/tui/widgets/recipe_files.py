@@ -95,8 +95,10 @@ def _old_document(path: Path) -> TOMLDocument:
 
 def _clear(document: TOMLDocument) -> None:
     """Take out everything but comments."""
+    from tomlkit.items import Table
+
     for key, item in list(document.items()):
-        if isinstance(item, dict):
+        if isinstance(item, Table):
             for inner in list(item):
                 del item[inner]
             if not item.as_string().strip():

@@ -10,7 +10,7 @@ from textual.widgets import Static
 
 from cifar_tui.text import safe_text
 from cifar_tui.tui.widgets.cost import CostLine
-from cifar_tui.tui.widgets.fields import KeyButton
+from cifar_tui.tui.widgets.recipe_controls import KeyButton
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 COMMAND_LIMIT = 2000
 IDLE_BUTTONS = (
     ("^s", "Start", "start", "-primary", "Train this recipe"),
-    ("o", "Load", "load_file", "", "Load a recipe from a TOML file"),
-    ("w", "Save", "save_file", "", "Save this recipe as a TOML file"),
+    ("^o", "Load", "load_file", "", "Load a recipe from a TOML file"),
+    ("^t", "Save", "save_file", "", "Save this recipe as a TOML file"),
 )
 LIVE_BUTTONS = (
     ("space", "Pause", "app.pause", "-primary", "Pause or go on"),
@@ -67,13 +67,15 @@ class RecipeFoot(Vertical):
             buttons.append(button)
         return buttons
 
-    def show(self, state: FormState, cost: Cost | None) -> None:
+    def show(self, state: FormState, cost: Cost) -> None:
         """Show what the form holds."""
         line = self.query_one(CommandLine)
         wrong = state.first_error()
         if wrong is None:
-            line.show(safe_text(state.command("train"), COMMAND_LIMIT), "$muted")
-            line.tooltip = "Click or y: copy the command line"
+            command = safe_text(state.command(), COMMAND_LIMIT)
+            fits = len(command) <= self.size.width
+            line.show(command if fits else command.removeprefix("cifar-tui "), "$muted")
+            line.tooltip = "Click, ctrl+y or y: copy the command line"
         else:
             name, problem = wrong
             prefix = f"{name}: " if name and not problem.reason.startswith(name) else ""

@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.message import Message
-from textual.widget import Widget
 
 from cifar_tui.errors import UsageError
 from cifar_tui.text import safe_text
 from cifar_tui.tui.messages import CopyRequested, FormChanged, StartRequested
-from cifar_tui.tui.widgets.cost import CostModel, SlowFacts, find_slow_facts, total_steps
+from cifar_tui.tui.widgets.cost import CostModel, SlowFacts, find_slow_facts
+from cifar_tui.tui.widgets.field_list import FieldList
 from cifar_tui.tui.widgets.fields import (
     ChoiceEditor,
     Edited,
-    FieldRow,
-    GroupTitle,
-    KeyButton,
     ResetField,
     TextEditor,
 )
-from cifar_tui.tui.widgets.rate_preview import RatePreview, curve, spark
+from cifar_tui.tui.widgets.recipe_controls import KeyButton
 from cifar_tui.tui.widgets.recipe_foot import CommandLine, RecipeFoot
 
 if TYPE_CHECKING:
@@ -40,27 +37,9 @@ if TYPE_CHECKING:
     from cifar_tui.tui.settings import Settings
     from cifar_tui.tui.widgets.form_state import FormState
 
-WIDE, LOW, ROOMY = 66, 12, 26
-PREVIEW_CELLS = 8
-
-
-class FieldList(VerticalScroll, can_focus=False):
-    """The rows, in one column or two."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "screen.focus_previous", "Previous field", show=False, id="recipe.up"),
-        Binding("down", "screen.focus_next", "Next field", show=False, id="recipe.down"),
-        Binding("pageup", "page_up", "Page up", show=False),
-        Binding("pagedown", "page_down", "Page down", show=False),
-    ]
-
-    def row(self, name: str) -> FieldRow | None:
-        """The row of a field, where it was made already."""
-        return next(iter(self.query(f"#row-{name}").results(FieldRow)), None)
-
-    def title(self, section: str, *, more: bool = False) -> GroupTitle | None:
-        """The head of a group, or of what is folded within it."""
-        return next(iter(self.query(f"#{'more' if more else 'group'}-{section}").results(GroupTitle)), None)
+LOW, ROOMY = 12, 26
+_COPY_LINK = "[@click=copy][b $accent]^y[/] copy command[/]"
+_RESET_LINK = "[@click=reset_all][b $accent]^n[/] reset all[/]"
 
 
 class RecipeForm(Vertical):
@@ -70,12 +49,13 @@ class RecipeForm(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "start", "Start", id="recipe.start"),
-        Binding("y,ctrl+y", "copy", "Copy command", key_display="y", id="recipe.copy"),
+        Binding("ctrl+s", "start", "Start", key_display="^s", id="recipe.start"),
+        # The letters are for when no text is edited; the others work always, so they are what is shown.
+        Binding("y,ctrl+y", "copy", "Copy command", key_display="^y", id="recipe.copy"),
         Binding("r,ctrl+r", "reset_field", "Reset field", key_display="^r", id="recipe.reset"),
-        Binding("R", "reset_all", "Reset all", key_display="R", id="recipe.reset_all"),
+        Binding("R,ctrl+n", "reset_all", "Reset all", key_display="^n", id="recipe.reset_all"),
         Binding("o,ctrl+o", "load_file", "Load TOML", key_display="^o", id="recipe.load"),
-        Binding("w", "save_file", "Save TOML", id="recipe.save"),
+        Binding("w,ctrl+t", "save_file", "Save TOML", key_display="^t", id="recipe.save"),
     ]
 
     class _FactsFound(Message):
@@ -154,8 +134,7 @@ class RecipeForm(Vertical):
         self._enabled = enabled
         focused = self.screen.focused if self.is_mounted else None
         was_editing = isinstance(focused, TextEditor | ChoiceEditor) and self in focused.ancestors
-        for row in self.query(FieldRow):
-            row.editor.disabled = not enabled
+        self.query_one(FieldList).set_enabled(enabled)
         if was_editing and not enabled:
             self.call_later(self._focus_button)
         self._show_subtitle()
@@ -166,13 +145,13 @@ class RecipeForm(Vertical):
                 button.focus()
                 return
 
-    async def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
+    def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
         """Follow a training: fields are read-only while it runs, its rate tells the time of the next one."""
         shown = (live.is_live, live.status == "paused")
         if shown != self._shown_live and self._is_built:
             self._shown_live = shown
             self.set_enabled(not live.is_live)
-            await self.query_one(RecipeFoot).show_running(*shown)
+            self.call_later(self.query_one(RecipeFoot).show_running, *shown)
         if "run_ended" in kinds and not live.recorded:
             self._costs.add_live(live)
             self._show_foot()
@@ -192,32 +171,11 @@ class RecipeForm(Vertical):
         """Make the rows that are in sight. The others are made when their group is unfolded."""
         if self._is_built or not self.is_attached:
             return
-        from cifar_tui.tui.widgets.form_state import ESSENTIAL, TITLES
-
-        rows: list[Widget] = [self._row(name) for name in ("preset", *ESSENTIAL)]
-        rows += [GroupTitle(section, title) for section, title in TITLES.items()]
-        await self.query_one(FieldList).mount_all(rows)
+        await self.query_one(FieldList).build(self.state)
         self._is_built = True
         self._after_change()
         if self.app.is_running:
             self._find_facts(getattr(self.app, "runs_dir", None))
-
-    def _row(self, name: str, *, folded: bool = False) -> FieldRow:
-        from cifar_tui.tui.widgets.form_state import choices, explain, label
-
-        words = choices(name)
-        text = self._text(name)
-        editor = ChoiceEditor(name, text, words) if words else TextEditor(name, text)
-        editor.disabled = not self._enabled
-        row = FieldRow(name, editor, label(name))
-        row.tooltip = explain(name)
-        row.folded = folded
-        return row
-
-    def _text(self, name: str) -> str:
-        from cifar_tui.tui.widgets.form_state import NO_PRESET
-
-        return (self.state.preset or NO_PRESET) if name == "preset" else self.state.text(name)
 
     @work(thread=True, group="recipe-facts", exclusive=True, exit_on_error=False)
     def _find_facts(self, runs_dir: Path | None) -> None:
@@ -229,101 +187,31 @@ class RecipeForm(Vertical):
         self._costs.set_slow_facts(event.facts)
         self._show_foot()
 
-    @on(GroupTitle.Toggled)
-    async def _toggled(self, event: GroupTitle.Toggled) -> None:
-        event.stop()
-        await self._show_group(event.title.section)
-
-    async def _show_group(self, section: str) -> None:
-        from cifar_tui.config import OPTIONS
-        from cifar_tui.tui.widgets.form_state import group_fields
-
-        fields = self.query_one(FieldList)
-        title, more = fields.title(section), fields.title(section, more=True)
-        if title is None:
-            return
-        advanced = [name for name in group_fields(section) if OPTIONS[name].advanced]
-        plain = [name for name in group_fields(section) if name not in advanced]
-        if title.is_open and fields.row(plain[0]) is None:
-            rows: list[Widget] = [self._row(name) for name in plain]
-            if section == "schedule":
-                rows.append(RatePreview(id="rate-preview"))
-            if advanced:
-                more = GroupTitle(section, "more", is_more=True)
-                rows.append(more)
-            await fields.mount_all(rows, after=title)
-        if title.is_open and more is not None and more.is_open and fields.row(advanced[0]) is None:
-            await fields.mount_all([self._row(name) for name in advanced], after=more)
-        for name in group_fields(section):
-            row = fields.row(name)
-            if row is not None:
-                row.folded = not title.is_open or (
-                    name in advanced and (more is None or not more.is_open)
-                )
-        for preview in self.query(RatePreview):
-            preview.display = title.is_open if section == "schedule" else preview.display
-        self._show_rows()
-
     # ---- showing ----
 
     def _after_change(self) -> None:
         if self._settings is not None:
             self._settings.set(preset=self.state.preset or "", form=self.state.values)
         if self._is_built:
-            self._show_rows()
+            self.query_one(FieldList).show()
             self._show_foot()
             self._show_subtitle()
             self.post_message(FormChanged(self.state.recipe))
 
-    def _show_rows(self) -> None:
-        state = self.state
-        for row in self.query(FieldRow):
-            if row.field == "preset":
-                row.editor.show(self._text("preset"))
-            else:
-                row.update_from(state)
-        for title in self.query(GroupTitle):
-            self._show_title(title)
-        if state.recipe is not None:
-            for preview in self.query(RatePreview):
-                preview.show(state.recipe.config, total_steps(state.recipe.config))
-
-    def _show_title(self, title: GroupTitle) -> None:
-        from cifar_tui.config import OPTIONS
-        from cifar_tui.tui.widgets.form_state import TITLES, group_fields, summary_of
-
-        state, section = self.state, title.section
-        if not title.is_more:
-            summary = summary_of(state, section)
-            if section == "schedule" and state.recipe is not None:
-                config = state.recipe.config
-                summary += " " + spark(curve(config, total_steps(config), PREVIEW_CELLS))[0]
-            title.show(TITLES[section], summary.rstrip(), state.changed_in(section), state.wrong_in(section))
-            return
-        names = [name for name in group_fields(section) if OPTIONS[name].advanced and state.is_shown(name)]
-        changed = sum(state.is_changed(name) for name in names)
-        wrong = sum(name in state.problems and state.problems[name].is_error for name in names)
-        title.show(f"{len(names)} more", "", changed, wrong)
-        group = self.query_one(FieldList).title(section)
-        title.display = bool(names) and group is not None and group.is_open
-
     def _show_foot(self) -> None:
         if self._is_built:
-            recipe = self.state.recipe
-            cost = self._costs.cost(recipe.config) if recipe is not None else None
-            self.query_one(RecipeFoot).show(self.state, cost)
+            self.query_one(RecipeFoot).show(self.state, self._costs.cost(self.state.draft))
 
     def _show_subtitle(self) -> None:
         if not self._enabled:
             self.border_subtitle = "read only while training"
         elif self.state.values:
-            self.border_subtitle = "R reset all   y copy command"
+            self.border_subtitle = f"{_RESET_LINK}   {_COPY_LINK}"
         else:
-            self.border_subtitle = "y copy command"
+            self.border_subtitle = _COPY_LINK
 
     def on_resize(self, event: events.Resize) -> None:
-        """One column or two; on low screens only the fields and the buttons."""
-        self.set_class(event.size.width >= WIDE, "-wide")
+        """On low screens only the fields and the buttons."""
         self.set_class(event.size.height < LOW, "-low")
         self.set_class(event.size.height >= ROOMY, "-roomy")
 
@@ -332,12 +220,7 @@ class RecipeForm(Vertical):
     @on(Edited)
     def _edited(self, event: Edited) -> None:
         event.stop()
-        if event.name == "preset":
-            from cifar_tui.tui.widgets.form_state import NO_PRESET
-
-            self.state.choose_preset(None if event.text == NO_PRESET else event.text)
-        else:
-            self.state.set_text(event.name, event.text)
+        self.state.set_text(event.name, event.text)
         self._after_change()
 
     @on(ResetField)
@@ -377,27 +260,11 @@ class RecipeForm(Vertical):
         if wrong is None:
             return
         name, problem = wrong
-        self.notify(safe_text(problem.reason, 300), title="The recipe is not valid", severity="error", markup=False)
+        self.notify(
+            safe_text(problem.reason, 300), title="The recipe is not valid", severity="error", markup=False
+        )
         if name:
-            await self.reveal(name)
-
-    async def reveal(self, name: str) -> None:
-        """Unfold the group of a field, and focus it."""
-        from cifar_tui.config import OPTIONS
-        from cifar_tui.tui.widgets.form_state import ESSENTIAL
-
-        fields = self.query_one(FieldList)
-        section = OPTIONS[name].section
-        if name not in ESSENTIAL:
-            for more in (False, True) if OPTIONS[name].advanced else (False,):
-                title = fields.title(section, more=more)
-                if title is not None and not title.is_open:
-                    title.is_open = True
-                    title.refresh()
-                    await self._show_group(section)
-        row = fields.row(name)
-        if row is not None:
-            row.editor.focus()
+            await self.query_one(FieldList).reveal(name)
 
     def action_copy(self) -> None:
         """Copy the command line that trains the same."""
@@ -447,4 +314,4 @@ class RecipeForm(Vertical):
         self.notify(f"saved {safe_text(path, 200)}", markup=False)
 
 
-__all__ = ["FieldList", "RecipeForm"]
+__all__ = ["RecipeForm"]

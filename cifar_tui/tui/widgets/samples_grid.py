@@ -14,7 +14,14 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from cifar_tui.tui.widgets.picture_views import THUMB_HEIGHT, THUMB_WIDTH, colour, padded, picture_strips, thumb
+from cifar_tui.tui.widgets.picture_views import (
+    THUMB_HEIGHT,
+    THUMB_WIDTH,
+    colour,
+    padded,
+    picture_strips,
+    thumb,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,9 +166,10 @@ class SamplesGrid(ScrollView, can_focus=True):
                 segments += self._strips(index)[row]
             else:
                 segments += self._caption(index, here, base)
-        if segments and self._cursor == line * self.columns + self.columns - 1:
-            segments.append(Segment("▌", accent))
-        elif segments and self._cursor == self.count - 1 == line * self.columns + (self.count - 1) % self.columns:
+        if (segments and self._cursor == line * self.columns + self.columns - 1) or (
+            segments
+            and self._cursor == self.count - 1 == line * self.columns + (self.count - 1) % self.columns
+        ):
             segments.append(Segment("▌", accent))
         return Strip(segments).adjust_cell_length(width, base)
 

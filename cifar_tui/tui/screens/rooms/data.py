@@ -57,7 +57,7 @@ class RoomData(Horizontal):
             super().__init__()
             self.name, self.dataset, self.error = name, dataset, error
 
-    def __init__(self, *, data_dir: Path | None = None, id: str = "room-data") -> None:
+    def __init__(self, *, data_dir: Path | None = None, id: str | None = None) -> None:
         super().__init__(id=id, classes="room")
         self._data_dir = data_dir
         self._dataset: Dataset | None = None
@@ -66,6 +66,7 @@ class RoomData(Horizontal):
         self._class = -1
         self._order_seed: int | None = None
         self._kept_cursor = 0
+        self._entering = False
 
     def compose(self) -> ComposeResult:
         """The three columns."""
@@ -110,6 +111,7 @@ class RoomData(Horizontal):
 
     def on_show(self, _event: Show) -> None:
         """The pictures are read when they are looked at."""
+        self._entering = True
         self._load(self.query_one(DatasetPane).selected)
 
     def on_hide(self, _event: Hide) -> None:
@@ -122,7 +124,7 @@ class RoomData(Horizontal):
     def on_dataset_pane_selected(self, message: DatasetPane.Selected) -> None:
         """Another dataset."""
         message.stop()
-        self._class, self._kept_cursor = -1, 0
+        self._class, self._kept_cursor, self._entering = -1, 0, False
         self._load(message.dataset)
 
     def on_dataset_pane_status_changed(self, message: DatasetPane.StatusChanged) -> None:
@@ -145,7 +147,11 @@ class RoomData(Horizontal):
         self._paint_frame()
         folder = self._data_dir or data_folder(self.app)
         self.run_worker(
-            lambda: self._read(name, folder), thread=True, exclusive=True, group="room-data", exit_on_error=False
+            lambda: self._read(name, folder),
+            thread=True,
+            exclusive=True,
+            group="room-data",
+            exit_on_error=False,
         )
 
     def _read(self, name: str, folder: Path) -> None:
@@ -168,6 +174,9 @@ class RoomData(Horizontal):
             self.query_one(DatasetPane)._set_error(message.error, sample=True)
         self._fill_classes()
         self._show_rows(self._kept_cursor)
+        if self._entering and self.screen.focused in {None, self.query_one(DatasetPane)}:
+            self.query_one(SamplesGrid).focus()
+        self._entering = False
 
     # ---- what is shown ----
 
@@ -195,6 +204,7 @@ class RoomData(Horizontal):
         else:
             grid.show(split, self._rows(split), cursor)
         self._paint_frame()
+        self.refresh_bindings()
 
     def _fill_classes(self) -> None:
         classes = self.query_one("#data-classes", OptionList)
@@ -261,7 +271,9 @@ class RoomData(Horizontal):
         if split is not None:
             name = plain(split.names[int(split.labels[message.index])])
             title = f"{name}  #{message.index}"
-            self.app.push_screen(ZoomScreen(split.images[message.index], title, self._facts(message.index, 32)))
+            self.app.push_screen(
+                ZoomScreen(split.images[message.index], title, self._facts(message.index, 32))
+            )
 
     def _paint_picture(self, index: int | None) -> None:
         split = self.split
@@ -291,8 +303,14 @@ class RoomData(Horizontal):
         lines += [
             Content(""),
             ends([], [("    red", "$bad"), ("   green", "$good"), ("    blue", "$accent")], width),
-            ends([("mean", "$muted")], [("".join(f"{value:>8.1f}" for value in means), "$foreground")], width),
-            ends([("std", "$muted")], [("".join(f"{value:>8.1f}" for value in deviations), "$foreground")], width),
+            ends(
+                [("mean", "$muted")], [("".join(f"{value:>8.1f}" for value in means), "$foreground")], width
+            ),
+            ends(
+                [("std", "$muted")],
+                [("".join(f"{value:>8.1f}" for value in deviations), "$foreground")],
+                width,
+            ),
         ]
         return stack(lines)
 
@@ -362,7 +380,9 @@ class RoomData(Horizontal):
         index = int(value) if value.isascii() and value.lstrip("+-").isdigit() and len(value) < 12 else -1
         if not 0 <= index < len(split):
             event.input.border_title = ""
-            self.query_one("#data-middle").border_subtitle = Content(f"no such picture: 0 to {len(split) - 1:,}")
+            self.query_one("#data-middle").border_subtitle = Content(
+                f"no such picture: 0 to {len(split) - 1:,}"
+            )
             return
         place = grid.place_of(index)
         if place is None:

@@ -1,0 +1,175 @@
+"""Processor, memory and disk of this machine, and the log of a run: pure data, read off the event loop."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cifar_tui import events
+from cifar_tui.text import human_bytes, human_seconds
+
+if TYPE_CHECKING:
+    import psutil
+
+LOG_LIMIT = 2000
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How busy the machine is.
+
+    Attributes:
+        cpu: share of all cores, 0 to 1.
+        cores: how many there are.
+        used, total: memory in bytes.
+        process_cpu: cores that this process keeps busy.
+        process_memory: its resident memory in bytes.
+        swap: swapped-out bytes.
+        load: jobs that run or wait, mean of a minute; None where the system does not say.
+        free_disk: bytes free where the runs are; None where it is not known.
+        gpu: lines about a GPU; empty where there is none.
+    """
+
+    cpu: float
+    cores: int
+    used: int
+    total: int
+    process_cpu: float
+    process_memory: int
+    swap: int
+    load: float | None
+    free_disk: int | None
+    gpu: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of the log.
+
+    Attributes:
+        time: seconds since the Unix epoch.
+        level: "info", "warning" or "error".
+        source: what it comes from, such as "evaluate".
+        text: what happened; outside text.
+    """
+
+    time: float
+    level: str
+    source: str
+    text: str
+
+
+class Sampler:
+    """Takes samples; each covers the time since the one before. For one thread at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: psutil.Process | None = None
+        self._gpu_works = True
+
+    def take(self) -> Sample:
+        """A sample now; the first one says 0 for the processor."""
+        import psutil
+
+        if self._process is None:
+            self._process = psutil.Process()
+        memory, swap = psutil.virtual_memory(), 0
+        with contextlib.suppress(OSError, RuntimeError):
+            swap = psutil.swap_memory().used
+        load = None
+        with contextlib.suppress(OSError, AttributeError):
+            load = psutil.getloadavg()[0]
+        free = None
+        for place in (self._folder, *self._folder.parents):
+            with contextlib.suppress(OSError):
+                free = psutil.disk_usage(str(place)).free
+                break
+        return Sample(
+            cpu=psutil.cpu_percent() / 100,
+            cores=psutil.cpu_count() or 1,
+            used=memory.total - memory.available,
+            total=memory.total,
+            process_cpu=self._process.cpu_percent() / 100,
+            process_memory=self._process.memory_info().rss,
+            swap=swap,
+            load=load,
+            free_disk=free,
+            gpu=self._gpu(),
+        )
+
+    def _gpu(self) -> tuple[tuple[str, str], ...]:
+        if not self._gpu_works:
+            return ()
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+            memory: Any = pynvml.nvmlDeviceGetMemoryInfo(handle)
+            busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+            watts = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
+            heat = pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
+            return (
+                ("GPU", f"{busy} %"),
+                ("GPU memory", f"{human_bytes(memory.used)} of {human_bytes(memory.total)}"),
+                ("GPU power", f"{watts:.0f} W, {heat} °C"),
+            )
+        except Exception:  # noqa: BLE001 - no driver, no library, no card: there is nothing to show
+            self._gpu_works = False
+            return ()
+
+
+def log_lines(found: Iterable[events.Event]) -> list[LogLine]:
+    """What happened, oldest first, at most `LOG_LIMIT` lines; progress is left out."""
+    lines: list[LogLine] = []
+    best = -1.0
+    for event in found:
+        if isinstance(event, events.Evaluation) and event.split == "test":
+            lines.append(_evaluation(event, best))
+            best = max(best, event.accuracy)
+        else:
+            line = _line(event)
+            if line is not None:
+                lines.append(line)
+    return lines[-LOG_LIMIT:]
+
+
+def _evaluation(event: events.Evaluation, best: float) -> LogLine:
+    loss = "not finite" if event.loss is None else f"{event.loss:.3f}"
+    text = f"step {event.step:,}: {event.split} {event.accuracy:.1%}, loss {loss}"
+    return LogLine(event.time, "info", "evaluate", text + (", best so far" if event.accuracy > best else ""))
+
+
+def _line(event: events.Event) -> LogLine | None:
+    at = event.time
+    if isinstance(event, events.RunStarted):
+        device = event.device.get("name") or event.device.get("device", "")
+        verb = f"goes on at step {event.step:,}" if event.step else "starts"
+        text = f"{event.run} {verb}, to {event.target:,}, on {event.dataset.get('title', '?')}, {device}"
+        return LogLine(at, "info", "run", text)
+    if isinstance(event, events.Evaluation):
+        return _evaluation(event, 2.0)
+    if isinstance(event, events.Checkpoint):
+        text = f"{event.reason} checkpoint {event.step:,}, {human_bytes(event.bytes)} in {event.seconds * 1000:.0f} ms"
+        return LogLine(at, "info", "save", text)
+    if isinstance(event, events.Note):
+        return LogLine(at, event.level, "note", event.text)
+    if isinstance(event, events.RunEnded):
+        level = "info" if event.state in {"done", "stopped"} else "error"
+        text = f"{event.state} at step {event.step:,} after {human_seconds(event.seconds)}"
+        return LogLine(at, level, "run", f"{text}: {event.reason}" if event.reason else text)
+    if isinstance(event, events.Phase) and event.phase in {"import", "data", "build", "compile"}:
+        return LogLine(at, "info", event.phase, event.text)
+    return None
+
+
+def clock(seconds: float) -> str:
+    """The time of day, ``20:14:31``."""
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(seconds)) if seconds > 0 else "        "
+    except (OSError, ValueError, OverflowError):
+        return "        "
