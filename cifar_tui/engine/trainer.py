@@ -25,6 +25,7 @@ from cifar_tui.engine.control import Control
 from cifar_tui.engine.device import Device
 from cifar_tui.engine.engines import choose
 from cifar_tui.engine.metrics import RunningMetrics, StepTimes
+from cifar_tui.engine.rewind import Rewind
 from cifar_tui.engine.rounds import Rounds
 from cifar_tui.engine.saving import CheckpointSink, Saver
 from cifar_tui.engine.schedule import EvaluationPlan, target_step
@@ -33,7 +34,6 @@ from cifar_tui.errors import DivergedError
 
 CHUNK_SECONDS = 0.04  # the control is polled between chunks
 PROGRESS_SECONDS = 0.1
-SNAPSHOT_SECONDS = 1.0  # how far back a diverged run may have to be replayed
 PAUSE_POLL_SECONDS = 0.2
 
 Emit = Callable[[events.Event], None]
@@ -107,8 +107,7 @@ class Trainer:
         self._plan = EvaluationPlan(config, self.steps_per_epoch, clock)
         self._losses: list[float] = []  # of the batches since the last progress event
         self._next_progress = 0.0
-        self._next_snapshot = 0.0
-        self._snapshot: tuple[int, dict[str, bytes]] | None = None
+        self._rewind = Rewind(self.module, self._engine, self._files, self._load, clock)
 
     @property
     def reports(self) -> dict[str, dict[str, Any]]:
@@ -136,14 +135,14 @@ class Trainer:
                 self.control.wait_while_paused(PAUSE_POLL_SECONDS)
                 continue
             began = self._clock()
-            self._snapshot_if_due(began)
+            self._rewind.remember(self.step)
             first, count = self.step, self._chunk_size()
             result = self._engine.run(first, count)
             wall = self._clock() - began
             bad = np.flatnonzero(~np.isfinite(result.losses))
             if bad.size:
                 return self._diverged(first + int(bad[0]), "loss")
-            if not self._weights_finite():
+            if not self._rewind.is_finite():
                 return self._diverged(first + count - 1, "weights")
             self._account(result, wall)
             self._report_progress()
@@ -327,39 +326,16 @@ class Trainer:
 
     # ---- divergence and the end ----
 
-    def _weights_finite(self) -> bool:
-        norms = torch._foreach_norm(list(self.module.parameters()))
-        return bool(torch.isfinite(torch.stack(norms)).all())
-
-    def _snapshot_if_due(self, now: float) -> None:
-        if now >= self._next_snapshot:
-            self._snapshot = self.step, self._files()
-            self._next_snapshot = now + SNAPSHOT_SECONDS
-
     def _diverged(self, step: int, what: str) -> events.RunEnded:
-        """Go back to the last finite weights: replay from the newest snapshot to the step before `step`."""
-        assert self._snapshot is not None
-        at, files = self._snapshot
-        self._load(files, "snapshot")
-        while at < step and self._replay(at):
-            at += 1
-        self.step = at
+        """Keep the last finite weights; `step` is the first step (from 0) that gave something else."""
+        self.step = self._rewind.back_to(step)
         text = f"the {what} stopped being finite at step {step + 1}; "
-        text += f"the weights of step {at} are the last finite ones"
+        text += f"the weights of step {self.step} are the last finite ones"
         self._save("diverged")
         self._emit(
             events.Note(time=time.time(), level="error", id=DivergedError.id, step=step + 1, text=text)
         )
         return ended_event(self, "diverged", text, DivergedError.exit_code)
-
-    def _replay(self, step: int) -> bool:
-        """Run one step again; takes it back and returns False where the weights after it are not finite."""
-        files = self._files()
-        self._engine.run(step, 1)
-        if self._weights_finite():
-            return True
-        self._load(files, "replay")
-        return False
 
     def _finish(self, state: events.RunState, reason: str) -> events.RunEnded:
         stop = self.control.stop_request

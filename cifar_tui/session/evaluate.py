@@ -86,22 +86,11 @@ def evaluate_run(
             raise UsageError(
                 f'run "{run.id}" has no {name} split', hint="--split takes train, test or validation"
             )
-
-        def tell(done: int, total: int, name: str = name) -> None:
-            emit(
-                events.Phase(
-                    time=time.time(),
-                    phase="evaluate",
-                    step=info.step,
-                    text=name,
-                    done=done,
-                    total=total,
-                    unit="images",
-                )
-            )
-
         predictions = evaluation.predict(
-            module, DeviceSplit(pictures, place), config.eval_batch_size, progress=tell
+            module,
+            DeviceSplit(pictures, place),
+            config.eval_batch_size,
+            progress=_teller(name, info.step, emit),
         )
         assert predictions is not None
         reports[name] = evaluation.report(predictions, dataset.names, penalty)
@@ -112,3 +101,22 @@ def evaluate_run(
         "dataset": prepare.describe(dataset, data),
         "splits": reports,
     }
+
+
+def _teller(name: str, step: int, emit: Callable[[events.Event], None]) -> Callable[[int, int], None]:
+    """What an evaluation tells of its progress."""
+
+    def tell(done: int, total: int) -> None:
+        emit(
+            events.Phase(
+                time=time.time(),
+                phase="evaluate",
+                step=step,
+                text=name,
+                done=done,
+                total=total,
+                unit="images",
+            )
+        )
+
+    return tell

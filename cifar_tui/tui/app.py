@@ -37,6 +37,10 @@ WHILE_TRAINING = frozenset(
     {"stop", "stop_evaluate", "evaluate_now", "checkpoint_now", "set_target", "set_learning_rate"}
 )
 
+ON_DASHBOARD = frozenset(
+    {"maximise", "next_pane", "previous_pane", "narrower", "wider", "shorter", "taller", "usual_sizes"}
+)
+
 
 def _commands() -> type[Provider]:
     from cifar_tui.tui.commands import CommandProvider
@@ -280,7 +284,9 @@ class CifarTuiApp(Steering):
         return "Resume" if control.paused else "Pause"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Keys that steer a training are hidden while there is none."""
+        """Keys that steer a training are hidden while there is none; those of panes in the other rooms."""
+        if action in ON_DASHBOARD:
+            return self.dashboard.room == 1
         return not (action in WHILE_TRAINING and self.desk.thread is None)
 
     # ---- leaving ----

@@ -34,8 +34,8 @@ TERMS: tuple[Term, ...] = (
         "loss",
         "nats",
         "chart report",
-        "Mean cross-entropy: minus the logarithm of the probability given to the true class. Lower is better; "
-        "guessing among ten classes gives 2.303.",
+        "Mean cross-entropy: minus the logarithm of the probability given to the true class. Lower is "
+        "better; guessing among ten classes gives 2.303.",
     ),
     _term(
         "moving loss",
@@ -310,8 +310,8 @@ TERMS: tuple[Term, ...] = (
         "",
         "",
         "dataset runs",
-        "Every record is well formed, but the hashes are not the official ones. It is used only once accepted, "
-        "and every run trained on it says so.",
+        "Every record is well formed, but the hashes are not the official ones. It is used only once "
+        "accepted, and every run trained on it says so.",
     ),
     _term("damaged", "", "", "dataset runs", "A file is missing, has the wrong size or cannot be read."),
     _term(

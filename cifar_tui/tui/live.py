@@ -94,7 +94,7 @@ class LiveRun:
         self.error: BaseException | None = None
         self.warnings = 0
         self.recorded = False
-        self._bests: dict[str, events.Evaluation] = {}
+        self._bests: dict[str, list[events.Evaluation]] = {}  # each better than the one before
         self.__dict__.pop("series", None)
 
     @cached_property
@@ -181,7 +181,8 @@ class LiveRun:
             self.marks = [mark for mark in self.marks if mark.step <= event.step]
             self._mark(event.step, "resume", f"resumed at {event.step:,}")
         self.last = {split: known for split, known in self.last.items() if known.step <= event.step}
-        self._bests = {split: known for split, known in self._bests.items() if known.step <= event.step}
+        for split, bests in self._bests.items():
+            self._bests[split] = [known for known in bests if known.step <= event.step]
         self._choose_best()
         if self.progress is not None and self.progress.step > event.step:
             self.progress = None
@@ -218,9 +219,9 @@ class LiveRun:
         self.step = max(self.step, event.step)
         self.last[event.split] = event
         self.series.add(event)
-        known = self._bests.get(event.split)
-        if known is None or event.accuracy > known.accuracy:
-            self._bests[event.split] = event
+        bests = self._bests.setdefault(event.split, [])
+        if not bests or event.accuracy > bests[-1].accuracy:
+            bests.append(event)
             self._choose_best()
 
     def _checkpoint(self, event: events.Checkpoint) -> None:
@@ -243,7 +244,8 @@ class LiveRun:
         self.phase = None
 
     def _choose_best(self) -> None:
-        self.best = self._bests.get("validation") or self._bests.get("test")
+        bests = self._bests.get("validation") or self._bests.get("test")
+        self.best = bests[-1] if bests else None
 
     def _mark(self, step: int, kind: str, text: str) -> None:
         self.marks.append(Mark(step, kind, text))

@@ -154,7 +154,8 @@ def _line(event: events.Event) -> LogLine | None:
     if isinstance(event, events.Evaluation):
         return _evaluation(event, 2.0)
     if isinstance(event, events.Checkpoint):
-        text = f"{event.reason} checkpoint {event.step:,}, {human_bytes(event.bytes)} in {event.seconds * 1000:.0f} ms"
+        size, took = human_bytes(event.bytes), event.seconds * 1000
+        text = f"{event.reason} checkpoint {event.step:,}, {size} in {took:.0f} ms"
         return LogLine(at, "info", "save", text)
     if isinstance(event, events.Note):
         return LogLine(at, event.level, "note", event.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
 from textual.message import Message
@@ -18,7 +18,7 @@ STYLES = Path(cifar_tui.tui.__file__).parent / "styles" / "rooms.tcss"
 class PaneApp(App[None]):
     """Shows one widget and keeps the messages that reach the app."""
 
-    CSS_PATH = [STYLES]
+    CSS_PATH: ClassVar[Any] = [STYLES]
     CSS = "Screen { background: $background; }"
 
     def __init__(self, widget: Widget, data_dir: Path, runs_dir: Path, css: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.message import Message
@@ -18,7 +19,7 @@ STYLES = Path(cifar_tui.tui.__file__).parent / "styles"
 
 
 class RecipeApp(App[None]):
-    CSS_PATH = [STYLES / "recipe.tcss"]
+    CSS_PATH: ClassVar[list[Path]] = [STYLES / "recipe.tcss"]
 
     def __init__(self, runs_dir: Path | None = None, settings: Settings | None = None) -> None:
         super().__init__()

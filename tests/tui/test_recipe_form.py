@@ -22,6 +22,7 @@ PANE = (41, 21)
 
 
 async def _unfold(pilot, section: str, *, more: bool = False) -> None:
+    """Turn a group over."""
     title = pilot.app.query_one(f"#{'more' if more else 'group'}-{section}", GroupTitle)
     title.focus()
     await pilot.press("enter")
@@ -127,7 +128,6 @@ async def test_only_the_fields_of_the_chosen_model_and_optimizer_are_there():
     async with app.run_test(size=(60, 50)) as pilot:
         await ready(pilot)
         app.form.load("seed-cnn")
-        await _unfold(pilot, "model")
         await _unfold(pilot, "model", more=True)
         await _unfold(pilot, "optimisation")
         assert "Conv norm" in line_of(app, "Conv norm")
@@ -142,9 +142,10 @@ async def test_only_the_fields_of_the_chosen_model_and_optimizer_are_there():
 
 async def test_groups_are_made_when_they_are_unfolded():
     app = RecipeApp()
-    async with app.run_test(size=(60, 60)) as pilot:
+    async with app.run_test(size=PANE) as pilot:
         await ready(pilot)
         assert not app.query("#dropout")
+        await pilot.resize_terminal(60, 60)
         await _unfold(pilot, "model")
         assert "Dropout" in line_of(app, "Dropout")
         await _unfold(pilot, "model")
@@ -296,7 +297,15 @@ async def test_the_schedule_is_drawn():
         assert drawn.count("⠉") > 30 and drawn.endswith("1e-4 │")
 
 
-@pytest.mark.parametrize("size", [(78, 18), (160, 40)])
+async def test_a_high_pane_has_the_architecture_unfolded():
+    app = RecipeApp()
+    async with app.run_test(size=(48, 30)) as pilot:
+        await ready(pilot)
+        assert line_of(app, "▾ Architecture") and line_of(app, "Dropout")
+        assert line_of(app, "▸ Run")
+
+
+@pytest.mark.parametrize("size", [(78, 18), (160, 24)])
 async def test_a_wide_pane_has_two_columns(size):
     app = RecipeApp()
     async with app.run_test(size=size) as pilot:

@@ -1,4 +1,4 @@
-"""The report pane: the numbers in its cells while a run trains and after its end, at each size of the dashboard."""
+"""The report pane: the numbers in its cells while a run trains and after its end, at each size."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_run_in_training_shows_moving_and_mean_numbers_rates_and_evaluat
     app = Panes([ReportPane()], tmp_path)
     async with app.run_test(size=WIDE):
         app.tell(live_run())
-        await app.until(lambda: "Report   test after step 500" in app.text)
+        await app.until(lambda: "Report   test after step 500" in app.text and "~train" in app.text)
         rows = [" ".join(row.split()) for row in rows_of(app)]
         assert any(row.startswith("loss accuracy top-5") for row in rows)
         assert any(row.startswith("~train 1.103 42.5%") for row in rows)
@@ -72,7 +72,7 @@ async def test_a_finished_run_shows_splits_best_times_and_the_map(tmp_path: Path
     app = Panes([ReportPane()], tmp_path)
     async with app.run_test(size=WIDE):
         app.tell(finished())
-        await app.until(lambda: "test after step 1,000" in app.text)
+        await app.until(lambda: "test after step 1,000" in app.text and "truck 9" in app.text)
         text = " ".join(app.text.split())
         assert "train 1.291 78.9% 98.8%" in text
         assert "test 1.512 70.0% 97.4%" in text
@@ -160,7 +160,9 @@ async def test_a_report_is_painted_at_most_twice_a_second_but_an_evaluation_at_o
         painted: list[Any] = []
         static = pane.query_one("Static")
         update = static.update  # type: ignore[attr-defined]
-        monkeypatch.setattr(static, "update", lambda text: (painted.append(text), update(text)))
+        monkeypatch.setattr(
+            static, "update", lambda text, layout: (painted.append(text), update(text, layout=layout))
+        )
         for tick in range(8):
             live.add(progress(505 + tick))
             app.tell(live, frozenset({"progress"}))

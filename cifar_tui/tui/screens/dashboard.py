@@ -150,6 +150,7 @@ class PaneGrid(Container):
             shown = self.name_of(child) in regions
             if child.display != shown:
                 child.display = shown
+        self._clear_arrangement_cache()  # a refresh clears only those of the widgets above
         self.refresh(layout=True)
 
     def focused_pane(self) -> str:
@@ -358,22 +359,25 @@ class Dashboard(Screen[None]):
         else:
             room = self._rooms[number]
             self._tell(room, self._live, ALL_KINDS)
-            entered = next((w for w in room.query("*") if w.focusable and w.display), None)
-            target = room if room.focusable else entered
-            self.set_focus(target)
+            self.call_after_refresh(self._enter, number)
         self.query_one(FooterLine).update_keys()
+
+    def _enter(self, number: int) -> None:
+        room = self._rooms[number]
+        if self.room == number and (self.focused is None or room not in self.focused.ancestors_with_self):
+            inside = next((widget for widget in room.query("*") if widget.focusable), None)
+            self.set_focus(room if room.focusable else inside)
 
     def focus_pane(self, name: str) -> None:
         """Give a pane the focus, bringing its tab to the front."""
         pane = self.pane(name)
         if pane is None:
             return
-        if name not in self.grid.visible_panes():
-            if self.grid.alone:
-                self.grid.alone = name
-            if self.grid.layout_mode == "tabs":
-                self.grid.tab = name
-            self.fit()
+        if self.grid.layout_mode == "tabs":
+            self.grid.tab = name
+        if self.grid.alone:
+            self.grid.alone = name
+        self.fit()
         if pane.focusable:
             pane.focus()
         elif hasattr(pane, "focus_first"):
@@ -422,10 +426,9 @@ class Dashboard(Screen[None]):
         grid.arrange_panes()
         if is_tiny:
             self._show_tiny()
-        here = grid.focused_pane()
-        if here and here not in grid.visible_panes() and not is_tiny:
-            visible = grid.visible_panes()
-            self.focus_pane(grid.tab if grid.tab in visible else visible[0]) if visible else None
+        here, visible = grid.focused_pane(), grid.visible_panes()
+        if here and visible and here not in visible:
+            self.focus_pane(grid.tab if grid.tab in visible else visible[0])
 
     def _show_tiny(self) -> None:
         live = self._live

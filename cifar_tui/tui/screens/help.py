@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -33,14 +33,14 @@ PANES: dict[str, tuple[str, str, str]] = {
     "RecipeForm": (
         "Recipe",
         "recipe",
-        "What is trained and how. Each field is checked as you type, by the same rules as the commands; a bad "
-        "text stays, with the reason below it. A changed field has a dot and says what it was.",
+        "What is trained and how. Each field is checked as you type, by the same rules as the commands; a "
+        "bad text stays, with the reason below it. A changed field has a dot and says what it was.",
     ),
     "ChartPane": (
         "Chart",
         "chart",
-        "Curves of the open run. The train line is a moving average over a faint band of the raw values; dots "
-        "are evaluations. The dotted line is what the original notebook published.",
+        "Curves of the open run. The train line is a moving average over a faint band of the raw values; "
+        "dots are evaluations. The dotted line is what the original notebook published.",
     ),
     "ReportPane": (
         "Report",
@@ -81,7 +81,7 @@ class Topic:
     everywhere: tuple[tuple[str, str], ...]
 
 
-def topic_of(screen: Screen[object]) -> Topic:
+def topic_of(screen: Screen[Any]) -> Topic:
     """The topic of what is focused on a screen."""
     focused: Widget | None = screen.focused
     title, pane, texts = "cifar-tui", "", [_GENERAL]
@@ -102,7 +102,7 @@ def topic_of(screen: Screen[object]) -> Topic:
     return Topic(safe_text(title, 60), pane, tuple(texts), own, general)
 
 
-def _keys(screen: Screen[object]) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+def _keys(screen: Screen[Any]) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
     by_action: dict[tuple[object, str], list[ActiveBinding]] = {}
     for active in screen.active_bindings.values():
         if active.enabled and active.binding.description and active.binding.key not in _SKIPPED:
@@ -112,8 +112,12 @@ def _keys(screen: Screen[object]) -> tuple[tuple[tuple[str, str], ...], tuple[tu
     for (node, _), found in by_action.items():
         keys = " ".join(dict.fromkeys(key_text(active.binding) for active in found))
         binding = found[0].binding
-        of_app = node is screen.app and names is not None
-        name = names(binding.action, binding.description) if of_app else binding.description
+        of_app = node is screen.app
+        name = (
+            names(binding.action, binding.description)
+            if of_app and names is not None
+            else binding.description
+        )
         entry = (_KEY_NAMES.get(keys, keys), name)
         if node is screen.app:
             general.append(entry)

@@ -117,7 +117,8 @@ class ChartPane(Container, can_focus=True):
     # ---- what the link tells ----
 
     def options_changed(self) -> None:
-        """Draw in another way."""
+        """Draw in another way; the border says so at once."""
+        self._show_texts()
         self._draw()
 
     def others_changed(self) -> None:

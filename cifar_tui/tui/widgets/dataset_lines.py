@@ -16,6 +16,7 @@ from cifar_tui.tui.widgets.lines import Part, bar, ends
 if TYPE_CHECKING:
     from cifar_tui.datasets.places import DatasetStatus
     from cifar_tui.datasets.transfer import Transfer
+    from cifar_tui.events import Phase
 
 DATASETS = names()
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "synthetic": "Synthetic"}
@@ -163,3 +164,20 @@ def unverified_lines(dataset: str, width: int) -> list[Content]:
 def _wrapped(text: str, style: str, width: int) -> list[Content]:
     found = textwrap.wrap(text, max(8, width), break_on_hyphens=False)
     return [Content.assemble((line, style)) for line in found]
+
+
+def dataset_of(file: str) -> str | None:
+    """The dataset that a file belongs to, by its name; None where it does not say."""
+    if file.startswith("cifar-100") or file in {"train.bin", "test.bin", "train", "test"}:
+        return "cifar100"
+    return "cifar10" if file.startswith(("cifar-10", "data_batch", "test_batch")) else None
+
+
+def own_transfer(phase: Phase) -> Transfer | None:
+    """The download that a training began by itself; None where the phase is something else."""
+    from cifar_tui.datasets.transfer import Transfer
+
+    if phase.phase != "data" or phase.unit != "bytes":
+        return None
+    left = (phase.total - phase.done) / phase.rate if phase.rate > 0 and phase.total else None
+    return Transfer("download", phase.text, phase.done, phase.total or None, phase.rate, left, "", 1)

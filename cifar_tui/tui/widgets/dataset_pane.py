@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Click, DescendantFocus, Focus, Resize
-from textual.message import Message
 from textual.widgets import Button, Static
 
-from cifar_tui.errors import CifarTuiError
 from cifar_tui.tui.messages import CancelDownload, DownloadRequested
 from cifar_tui.tui.places import data_folder
 from cifar_tui.tui.widgets import dataset_lines as text
+from cifar_tui.tui.widgets import dataset_messages as messages
+from cifar_tui.tui.widgets.dataset_reader import Samples, accept, look, read_samples
+from cifar_tui.tui.widgets.dataset_row import DatasetRow, TransferBox
 from cifar_tui.tui.widgets.lines import stack
 from cifar_tui.tui.widgets.picture_views import Picture, PictureRow
 
@@ -26,36 +26,6 @@ if TYPE_CHECKING:
     from cifar_tui.datasets.places import DatasetStatus
     from cifar_tui.datasets.transfer import Transfer
     from cifar_tui.tui.live import LiveRun
-
-SAMPLES = 48
-"""Pictures read at once, so that `n` answers without the disk."""
-
-
-class DatasetRow(Horizontal):
-    """One dataset: its line and, where it is missing, the button that gets it."""
-
-    def __init__(self, dataset: str) -> None:
-        super().__init__(id=f"dataset-{dataset}", classes="dataset-row")
-        self.dataset = dataset
-
-    def compose(self) -> ComposeResult:
-        """The line and the button."""
-        yield Static(classes="dataset-line")
-        get = Button("Get", compact=True, classes="dataset-get", id=f"get-{self.dataset}")
-        get.tooltip = f"Download {text.TITLES[self.dataset]}"
-        get.can_focus = False  # the pane takes the keys: g
-        yield get
-
-    def paint(
-        self, status: DatasetStatus | None, transfer: Transfer | None, selected: bool, width: int
-    ) -> None:
-        """Show the state."""
-        missing = status is not None and status.state in {"missing", "damaged"} and transfer is None
-        self.set_class(missing, "-missing")
-        self.set_class(selected, "-selected")
-        room = width - (6 if missing else 0)
-        line = text.row(self.dataset, status, transfer, selected, room)
-        self.query_one(".dataset-line", Static).update(line)
 
 
 class DatasetPane(Vertical, can_focus=True):
@@ -76,35 +46,8 @@ class DatasetPane(Vertical, can_focus=True):
         "what arrived when it stops, and goes on from there; training goes on meanwhile."
     )
 
-    class Selected(Message):
-        """Another dataset was selected."""
-
-        def __init__(self, dataset: str) -> None:
-            super().__init__()
-            self.dataset = dataset
-
-    class StatusChanged(Message):
-        """The states were read again: dataset name -> `DatasetStatus`."""
-
-        def __init__(self, found: dict[str, DatasetStatus]) -> None:
-            super().__init__()
-            self.found = found
-
-    class _Looked(Message):
-        bubble = False
-
-        def __init__(
-            self, found: dict[str, DatasetStatus], free: int | None, error: BaseException | None
-        ) -> None:
-            super().__init__()
-            self.found, self.free, self.error = found, free, error
-
-    class _Sampled(Message):
-        bubble = False
-
-        def __init__(self, dataset: str, pictures: list[Picture], error: BaseException | None) -> None:
-            super().__init__()
-            self.dataset, self.pictures, self.error = dataset, pictures, error
+    Selected = messages.Selected
+    StatusChanged = messages.StatusChanged
 
     def __init__(self, *, data_dir: Path | None = None, pictures: bool = True, id: str | None = None) -> None:
         super().__init__(id=id or "dataset-pane", classes="pane")
@@ -126,14 +69,7 @@ class DatasetPane(Vertical, can_focus=True):
         """Rows, transfer, message, pictures."""
         for dataset in text.DATASETS:
             yield DatasetRow(dataset)
-        with Vertical(id="transfer"):
-            yield Static(id="transfer-text")
-            with Horizontal(id="transfer-buttons"):
-                cancel = Button("x Cancel", compact=True, id="cancel-download")
-                cancel.tooltip = "Stop the download; what arrived is kept"
-                cancel.can_focus = False
-                yield cancel
-                yield Static("what arrived is kept", classes="muted")
+        yield TransferBox(id="transfer")
         yield Static(id="dataset-message")
         yield PictureRow(id="dataset-pictures")
 
@@ -171,7 +107,7 @@ class DatasetPane(Vertical, can_focus=True):
         over = transfer is None and self._transfer is not None
         self._transfer = transfer
         if transfer is not None:
-            self._fetching = dataset or _dataset_of(transfer.file) or self._fetching or self._selected
+            self._fetching = dataset or text.dataset_of(transfer.file) or self._fetching or self._selected
             self._error = None
         self._paint()
         if over:
@@ -193,109 +129,72 @@ class DatasetPane(Vertical, can_focus=True):
         phase = live.phase
         if phase is None or "phase" not in kinds:
             return
-        if phase.phase == "data" and phase.unit == "bytes" and live.is_live:
-            from cifar_tui.datasets.transfer import Transfer
-
-            left = (phase.total - phase.done) / phase.rate if phase.rate > 0 and phase.total else None
-            total = phase.total or None
-            self.show_transfer(Transfer("download", phase.text, phase.done, total, phase.rate, left, "", 1))
+        transfer = text.own_transfer(phase) if live.is_live else None
+        if transfer is not None:
+            self.show_transfer(transfer)
         elif self._transfer is not None and phase.phase in {"build", "compile", "train"}:
             self.show_transfer(None)
 
-    def copy_text(self) -> str:
-        """The states as text, a line for each dataset."""
-        lines = []
-        for dataset, status in self._status.items():
-            found = [dataset, status.state, f"{status.train:,} + {status.test:,}", str(status.path or "-")]
-            lines.append("\t".join(found))
-        return "".join(f"{line}\n" for line in lines)
+    # ---- threads ----
 
     def refresh_status(self) -> None:
         """Look at the disk again, in a thread."""
-        folder = self._data_dir or data_folder(self.app)
-        self.run_worker(
-            lambda: self._look(folder),
-            thread=True,
-            exclusive=True,
-            group="dataset-status",
-            exit_on_error=False,
-        )
-
-    # ---- threads: they post messages and touch nothing ----
-
-    def _look(self, folder: Path) -> None:
-        from cifar_tui.datasets import store
-
-        found: dict[str, DatasetStatus] = {}
-        error: BaseException | None = None
-        for dataset in text.DATASETS:
-            try:
-                found[dataset] = store.status(dataset, folder)
-            except CifarTuiError as caught:
-                error = caught
-        self.post_message(self._Looked(found, _free_bytes(folder), error))
-
-    def _read_samples(self, dataset: str, folder: Path, seed: int) -> None:
-        pictures: list[Picture] = []
-        error: BaseException | None = None
-        try:
-            import numpy as np
-
-            from cifar_tui.datasets import store
-
-            split = store.load(dataset, folder).train
-            rows = np.random.default_rng(seed or None).choice(len(split), min(SAMPLES, len(split)), False)
-            part = split.subset(rows)
-            names = [part.names[label] for label in part.labels.tolist()]
-            pictures = [Picture(image, name) for image, name in zip(part.images, names, strict=True)]
-        except CifarTuiError as caught:
-            error = caught
-        self.post_message(self._Sampled(dataset, pictures, error))
-
-    def _accept(self, dataset: str, folder: Path) -> None:
-        from cifar_tui.datasets import store
-
-        try:
-            store.load(dataset, folder, allow_unverified=True)
-        except CifarTuiError as error:
-            self.post_message(self._Sampled(dataset, [], error))
-        self._look(folder)
+        folder = self._folder
+        self._in_thread(lambda: self.post_message(messages.Looked(look(folder))), "dataset-status")
 
     def _load_samples(self) -> None:
-        status = self._status.get(self._selected)
-        if not self._with_pictures or self._selected in self._samples or status is None:
+        if not self._with_pictures or self._selected in self._samples:
             return
-        if status.state in {"ready", "unverified"}:
-            folder, dataset, seed = self._data_dir or data_folder(self.app), self._selected, self._seed
-            self._in_thread(lambda: self._read_samples(dataset, folder, seed), "dataset-samples")
+        if self._state(self._selected) in {"ready", "unverified"}:
+            folder, dataset, seed = self._folder, self._selected, self._seed
+            self._in_thread(
+                lambda: self.post_message(messages.Sampled(read_samples(dataset, folder, seed))),
+                "dataset-samples",
+            )
 
-    def _in_thread(self, work: Callable[[], None], group: str) -> None:
+    def _accept(self, dataset: str) -> None:
+        folder = self._folder
+
+        def work() -> None:
+            error = accept(dataset, folder)
+            if error is not None:
+                self.post_message(messages.Sampled(Samples(dataset, [], error)))
+            self.post_message(messages.Looked(look(folder)))
+
+        self._in_thread(work, "dataset-accept")
+
+    def _in_thread(self, work: Callable[[], object], group: str) -> None:
         self.run_worker(work, thread=True, exclusive=True, group=group, exit_on_error=False)
+
+    @property
+    def _folder(self) -> Path:
+        return self._data_dir or data_folder(self.app)
 
     # ---- handlers ----
 
-    def on_dataset_pane__looked(self, message: _Looked) -> None:
+    def on_dataset_pane_looked(self, message: messages.Looked) -> None:
         """The disk was looked at."""
         message.stop()
-        first = not self._status
-        self._status, self._free = message.found, message.free
-        if message.error is not None and self._error is None:
-            self._set_error(message.error)
+        first, found = not self._status, message.found
+        self._status, self._free = found.status, found.free
+        if found.error is not None and self._error is None:
+            self._set_error(found.error)
         if first and not self._chosen and self._state("cifar10") == "missing":
             ready = [name for name in text.DATASETS[:2] if self._state(name) in {"ready", "unverified"}]
             self._selected = ready[0] if ready else self._selected
         self._paint()
         self._load_samples()
-        self.post_message(self.StatusChanged(dict(message.found)))
+        self.post_message(self.StatusChanged(dict(found.status)))
 
-    def on_dataset_pane__sampled(self, message: _Sampled) -> None:
+    def on_dataset_pane_sampled(self, message: messages.Sampled) -> None:
         """Pictures were read."""
         message.stop()
-        if message.error is not None:
-            if message.dataset == self._selected:
-                self._set_error(message.error, sample=True)
+        samples = message.samples
+        if samples.error is not None:
+            if samples.dataset == self._selected:
+                self._set_error(samples.error, sample=True)
             return
-        self._samples[message.dataset] = message.pictures
+        self._samples[samples.dataset] = samples.pictures
         if self._error_is_sample:
             self._set_error(None)
         self._paint()
@@ -360,8 +259,7 @@ class DatasetPane(Vertical, can_focus=True):
         if not self._acceptable():
             return
         self._set_error(None)
-        folder, dataset = self._data_dir or data_folder(self.app), self._selected
-        self._in_thread(lambda: self._accept(dataset, folder), "dataset-accept")
+        self._accept(self._selected)
 
     def action_other_samples(self) -> None:
         """The next pictures; after the last ones others are read."""
@@ -408,12 +306,7 @@ class DatasetPane(Vertical, can_focus=True):
             row.paint(self._status.get(row.dataset), transfer, row.dataset == self._selected, width)
         left = height - len(text.DATASETS)
         transfer = self._transfer
-        self.query_one("#transfer").display = transfer is not None
-        if transfer is not None:
-            lines = text.transfer_lines(self._fetching, transfer, width)
-            self._update("#transfer-text", stack(lines))
-            left -= len(lines) + 1
-            self.query_one("#transfer").set_class(left > 0, "-roomy")
+        left -= self.query_one(TransferBox).paint(self._fetching, transfer, width, left)
         message = self._message(left)
         self.query_one("#dataset-message").display = bool(message)
         if message:
@@ -436,7 +329,7 @@ class DatasetPane(Vertical, can_focus=True):
         state = self._state(self._selected)
         if self._transfer is not None or left < 2 or state not in {"missing", "damaged"}:
             return []
-        folder = str(self._data_dir or data_folder(self.app))
+        folder = str(self._folder)
         lines = text.missing_lines(self._selected, state, self._free, folder)
         return lines if left >= len(lines) else [lines[0], lines[-1]]
 
@@ -450,23 +343,7 @@ class DatasetPane(Vertical, can_focus=True):
         if self.border_subtitle != hint:
             self.border_subtitle = hint
 
-    def _update(self, selector: str, content: Any) -> None:
+    def _update(self, selector: str, content: Content) -> None:
         widget = self.query_one(selector, Static)
         if str(widget.content) != str(content):
             widget.update(content)
-
-
-def _dataset_of(file: str) -> str | None:
-    if file.startswith("cifar-100") or file in {"train.bin", "test.bin", "train", "test"}:
-        return "cifar100"
-    return "cifar10" if file.startswith(("cifar-10", "data_batch", "test_batch")) else None
-
-
-def _free_bytes(folder: Path) -> int | None:
-    """Free space where the folder is, or will be."""
-    for place in (folder, *folder.parents):
-        try:
-            return shutil.disk_usage(place).free
-        except OSError:
-            continue
-    return None

@@ -127,15 +127,20 @@ class FieldList(VerticalScroll, can_focus=False, inherit_bindings=False):
 
         section = OPTIONS[name].section
         if name not in ESSENTIAL:
-            for more in (False, True) if OPTIONS[name].advanced else (False,):
-                title = self.title(section, more=more)
-                if title is not None and not title.is_open:
-                    title.is_open = True
-                    title.refresh()
-                    await self.show_group(section)
+            await self.unfold(section)
+            if OPTIONS[name].advanced:
+                await self.unfold(section, more=True)
         row = self.row(name)
         if row is not None:
             row.editor.focus()
+
+    async def unfold(self, section: str, *, more: bool = False) -> None:
+        """Unfold a group, or what is folded within it."""
+        title = self.title(section, more=more)
+        if title is not None and not title.is_open:
+            title.is_open = True
+            title.refresh()
+            await self.show_group(section)
 
     async def show_group(self, section: str) -> None:
         """Show or hide the rows of a group, as its heads say; make them where they are needed first."""

@@ -49,7 +49,7 @@ class RecipeForm(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "start", "Start", key_display="^s", id="recipe.start"),
+        Binding("ctrl+s", "start", "Start", show=False, id="recipe.start"),
         # The letters are for when no text is edited; the others work always, so they are what is shown.
         Binding("y,ctrl+y", "copy", "Copy command", key_display="^y", id="recipe.copy"),
         Binding("r,ctrl+r", "reset_field", "Reset field", key_display="^r", id="recipe.reset"),
@@ -173,6 +173,8 @@ class RecipeForm(Vertical):
             return
         await self.query_one(FieldList).build(self.state)
         self._is_built = True
+        if self.size.height >= ROOMY:
+            await self.query_one(FieldList).unfold("model")
         self._after_change()
         if self.app.is_running:
             self._find_facts(getattr(self.app, "runs_dir", None))
@@ -196,6 +198,7 @@ class RecipeForm(Vertical):
             self.query_one(FieldList).show()
             self._show_foot()
             self._show_subtitle()
+            self.refresh_bindings()
             self.post_message(FormChanged(self.state.recipe))
 
     def _show_foot(self) -> None:
@@ -243,9 +246,18 @@ class RecipeForm(Vertical):
                 await self.show_error()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Nothing can be changed while a training runs."""
-        changes = {"start", "reset_field", "reset_all", "load_file"}
-        return self._enabled or action not in changes
+        """Nothing can be changed while a training runs, and only what was changed can be reset."""
+        state = self._known_state
+        if action == "reset_all":
+            return self._enabled and state is not None and bool(state.values)
+        if action == "reset_field":
+            name = self._focused_field()
+            return self._enabled and state is not None and state.is_changed(name)
+        return self._enabled or action not in {"start", "load_file"}
+
+    def _focused_field(self) -> str:
+        focused = self.screen.focused if self.is_attached else None
+        return focused.field if isinstance(focused, TextEditor | ChoiceEditor) else ""
 
     async def action_start(self) -> None:
         """Train this recipe; while something is wrong, go there instead."""
@@ -272,10 +284,8 @@ class RecipeForm(Vertical):
 
     def action_reset_field(self) -> None:
         """Put the focused field back to the preset."""
-        focused = self.screen.focused
-        if isinstance(focused, TextEditor | ChoiceEditor) and focused.field != "preset":
-            self.state.reset(focused.field)
-            self._after_change()
+        self.state.reset(self._focused_field())
+        self._after_change()
 
     def action_reset_all(self) -> None:
         """Put every field back to the preset."""

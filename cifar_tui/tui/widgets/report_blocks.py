@@ -269,7 +269,7 @@ def _shade(ink: Mapping[str, str], role: str, strength: float, share: float) -> 
     start = 0.06 if role == "bad" else 0.15
     mix = start + (0.9 - start) * strength if strength else 0.0
     red, green, blue = (round(low + (high - low) * mix) for low, high in zip(base, full, strict=True))
-    text = "$foreground" if strength > 0.4 else "$muted"
+    text = "$foreground" if strength > 0.1 else "$muted"
     return f"{text} on #{red:02x}{green:02x}{blue:02x}"
 
 

@@ -151,12 +151,12 @@ def _live_facts(live: LiveRun) -> list[tuple[str, str]]:
     if progress is None:
         return []
     return [
-        ("lr", f"{progress.learning_rate:<8.3g}"),
+        ("lr", f"{progress.learning_rate:.3g}".replace("e-0", "e-").ljust(7)),
         ("steps/s", rate(progress.steps_per_second)),
-        ("images/s", f"{progress.images_per_second:>9,.0f}"),
+        ("images/s", rate(progress.images_per_second, 0)),
         ("elapsed", f"{human_seconds(progress.seconds):>7}"),
         ("ETA", f"{human_seconds(progress.seconds_left):>7}"),
-        ("epoch", f"{progress.epoch:>7.1f}"),
+        ("epoch", f"{progress.epoch:>6.1f}"),
     ]
 
 
@@ -175,9 +175,11 @@ def _end_facts(live: LiveRun, errors: Mapping[str, float]) -> list[tuple[str, st
     return facts
 
 
-def rate(value: float) -> str:
-    """Steps per second, always eight cells."""
-    return f"{value:8,.1f}" if abs(value) < 99_999 else f"{value:8.2g}"
+def rate(value: float, digits: int = 1) -> str:
+    """A number per second in seven cells."""
+    if abs(value) >= 999_999.5:
+        return f"{value / 1e6:6.1f}M"
+    return f"{value:7,.{digits if abs(value) < 9_999.95 else 0}f}"
 
 
 def milliseconds(microseconds: float) -> str:

@@ -124,14 +124,14 @@ class ReportPane(Container, can_focus=True):
         text = self.query_one(Static)
         if report is None:
             self.border_title, self.border_subtitle = Content.assemble(("Report", "bold")), ""
-            text.update(self._empty(width, height))
+            text.update(self._empty(width, height), layout=False)
             return
         from cifar_tui.tui.widgets import report_blocks
 
         variables = self.app.theme_variables
         ink = {name: variables.get(name, usual) for name, usual in _USUAL_INK.items()}
         lines = report_blocks.arrange(report, width, height, ink, not self.app.no_color)
-        text.update(Content("\n").join(lines))
+        text.update(Content("\n").join(lines), layout=False)
         self.border_title = Content.assemble(("Report", "bold"), "   ", (report.heading, "$muted"))
         self.border_subtitle = self._hint(report, height)
 

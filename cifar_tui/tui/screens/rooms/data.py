@@ -11,17 +11,18 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Hide, Resize, Show
 from textual.message import Message
-from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Input, Static
 
 from cifar_tui.charts.cells import plain
 from cifar_tui.errors import CifarTuiError
 from cifar_tui.tui.places import data_folder
+from cifar_tui.tui.screens.rooms import data_text
 from cifar_tui.tui.screens.zoom import ZoomScreen
 from cifar_tui.tui.widgets import dataset_lines as text
+from cifar_tui.tui.widgets import dataset_messages as messages
+from cifar_tui.tui.widgets.class_list import ClassList
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
-from cifar_tui.tui.widgets.lines import ends, stack
-from cifar_tui.tui.widgets.picture_views import PictureZoom, padded
+from cifar_tui.tui.widgets.picture_views import PictureZoom
 from cifar_tui.tui.widgets.samples_grid import SamplesGrid
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ if TYPE_CHECKING:
     from cifar_tui.datasets.split import Dataset, Split
     from cifar_tui.datasets.transfer import Transfer
     from cifar_tui.tui.live import LiveRun
+
+
+class Loaded(Message, bubble=False, namespace="room_data"):
+    """From a thread: a dataset, or why there is none."""
+
+    def __init__(self, name: str, dataset: Dataset | None, error: BaseException | None) -> None:
+        super().__init__()
+        self.name, self.dataset, self.error = name, dataset, error
 
 
 class RoomData(Horizontal):
@@ -50,13 +59,6 @@ class RoomData(Horizontal):
         "What is trained on is these pixels."
     )
 
-    class _Loaded(Message):
-        bubble = False
-
-        def __init__(self, name: str, dataset: Dataset | None, error: BaseException | None) -> None:
-            super().__init__()
-            self.name, self.dataset, self.error = name, dataset, error
-
     def __init__(self, *, data_dir: Path | None = None, id: str | None = None) -> None:
         super().__init__(id=id, classes="room")
         self._data_dir = data_dir
@@ -72,9 +74,7 @@ class RoomData(Horizontal):
         """The three columns."""
         with Vertical(id="data-left"):
             yield DatasetPane(data_dir=self._data_dir, pictures=False, id="room-dataset-pane")
-            classes = OptionList(id="data-classes", markup=False)
-            classes.border_title = "Classes"
-            yield classes
+            yield ClassList(id="data-classes")
         with Vertical(id="data-middle", classes="pane"):
             yield Static(id="data-empty")
             yield SamplesGrid(id="samples")
@@ -121,13 +121,13 @@ class RoomData(Horizontal):
         self._loading = ""
         self.query_one(SamplesGrid).show(None, None)
 
-    def on_dataset_pane_selected(self, message: DatasetPane.Selected) -> None:
+    def on_dataset_pane_selected(self, message: messages.Selected) -> None:
         """Another dataset."""
         message.stop()
         self._class, self._kept_cursor, self._entering = -1, 0, False
         self._load(message.dataset)
 
-    def on_dataset_pane_status_changed(self, message: DatasetPane.StatusChanged) -> None:
+    def on_dataset_pane_status_changed(self, message: messages.StatusChanged) -> None:
         """It may be there now."""
         message.stop()
         self._load(self.query_one(DatasetPane).selected)
@@ -159,11 +159,11 @@ class RoomData(Horizontal):
         from cifar_tui.datasets import store
 
         try:
-            self.post_message(self._Loaded(name, store.load(name, folder), None))
+            self.post_message(Loaded(name, store.load(name, folder), None))
         except CifarTuiError as error:
-            self.post_message(self._Loaded(name, None, error))
+            self.post_message(Loaded(name, None, error))
 
-    def on_room_data__loaded(self, message: _Loaded) -> None:
+    def on_room_data_loaded(self, message: Loaded) -> None:
         """The pictures are in memory."""
         message.stop()
         if message.name != self._loading:
@@ -172,7 +172,7 @@ class RoomData(Horizontal):
         self._dataset = message.dataset
         if message.error is not None:
             self.query_one(DatasetPane)._set_error(message.error, sample=True)
-        self._fill_classes()
+        self.query_one(ClassList).fill(self.split, self._class)
         self._show_rows(self._kept_cursor)
         if self._entering and self.screen.focused in {None, self.query_one(DatasetPane)}:
             self.query_one(SamplesGrid).focus()
@@ -206,22 +206,6 @@ class RoomData(Horizontal):
         self._paint_frame()
         self.refresh_bindings()
 
-    def _fill_classes(self) -> None:
-        classes = self.query_one("#data-classes", OptionList)
-        classes.clear_options()
-        split = self.split
-        if split is None:
-            return
-        import numpy as np
-
-        counts = np.bincount(split.labels, minlength=len(split.names)).tolist()
-        width = 12
-        options = [Option(Content(f"{'all':<{width}} {len(split):>7,}"), id="class--1")]
-        for label, (name, count) in enumerate(zip(split.names, counts, strict=True)):
-            options.append(Option(Content(f"{padded(name, width)} {count:>7,}"), id=f"class-{label}"))
-        classes.add_options(options)
-        classes.highlighted = self._class + 1
-
     def _paint_frame(self) -> None:
         middle = self.query_one("#data-middle")
         grid, split = self.query_one(SamplesGrid), self.split
@@ -231,7 +215,8 @@ class RoomData(Horizontal):
         empty.display = split is None
         if split is None:
             middle.border_title, middle.border_subtitle = Content(f"Samples, {title}"), ""
-            said = self._empty_text(title)
+            pane = self.query_one(DatasetPane)
+            said = data_text.empty(pane.selected, pane.statuses.get(pane.selected), bool(self._loading))
             empty.update(said)
             self._paint_picture(None)
             return
@@ -239,24 +224,6 @@ class RoomData(Horizontal):
         order = "shuffled" if self._order_seed is not None else "file order"
         middle.border_title = Content(f"{title}  {self._part}  {name}")
         middle.border_subtitle = Content(f"{grid.cursor + 1:,} of {grid.count:,}, {order}")
-
-    def _empty_text(self, title: str) -> Content:
-        pane = self.query_one(DatasetPane)
-        status = pane.statuses.get(pane.selected)
-        if self._loading or status is None:
-            return Content.assemble((f"Reading {title} …", "$muted"))
-        if status.state in {"missing", "damaged"}:
-            why = "is damaged" if status.state == "damaged" else "is not on this disk yet"
-            return Content.assemble(
-                (f"{title} {why}.\n\n", "$foreground"),
-                ("g", "bold $accent"),
-                f" Get {title}\n",
-                ("down", "bold $accent"),
-                " another dataset",
-            )
-        if status.state == "unverified" and not status.accepted:
-            return stack(text.unverified_lines(pane.selected, 48))
-        return Content.assemble((f"{title} could not be read; the reason stands beside it.", "$muted"))
 
     def on_samples_grid_moved(self, message: SamplesGrid.Moved) -> None:
         """Another picture."""
@@ -286,48 +253,22 @@ class RoomData(Horizontal):
         facts.update(self._facts(index, 34))
 
     def _facts(self, index: int, width: int) -> Content:
-        split = self.split
-        assert split is not None
-        image = split.images[index].reshape(-1, 3).astype("float64")
-        means, deviations = image.mean(0), image.std(0)
-        name = plain(split.names[int(split.labels[index])])
-        lines = [
-            ends([(name, "bold $foreground")], [(f"#{index}", "bold $foreground")], width),
-            ends([(self._part, "$muted")], [(f"label {int(split.labels[index])}", "$muted")], width),
-        ]
-        if split.fine_labels is not None and split.coarse_labels is not None and self._dataset is not None:
-            from cifar_tui.datasets.spec import get_spec
-
-            coarse = get_spec(self._dataset.name).coarse_names[int(split.coarse_labels[index])]
-            lines.append(ends([("superclass", "$muted")], [(plain(coarse), "$foreground")], width))
-        lines += [
-            Content(""),
-            ends([], [("    red", "$bad"), ("   green", "$good"), ("    blue", "$accent")], width),
-            ends(
-                [("mean", "$muted")], [("".join(f"{value:>8.1f}" for value in means), "$foreground")], width
-            ),
-            ends(
-                [("std", "$muted")],
-                [("".join(f"{value:>8.1f}" for value in deviations), "$foreground")],
-                width,
-            ),
-        ]
-        return stack(lines)
+        assert self._dataset is not None and self.split is not None
+        return data_text.facts(self._dataset.name, self._part, self.split, index, width)
 
     # ---- keys and mouse ----
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+    def on_class_list_chosen(self, message: ClassList.Chosen) -> None:
         """A class was chosen."""
-        event.stop()
-        if event.option.id:
-            self._class = int(event.option.id.removeprefix("class-"))
-            self._show_rows()
-            self.query_one(SamplesGrid).focus()
+        message.stop()
+        self._class = message.label
+        self._show_rows()
+        self.query_one(SamplesGrid).focus()
 
     def action_split(self) -> None:
         """The other split."""
         self._part = "test" if self._part == "train" else "train"
-        self._fill_classes()
+        self.query_one(ClassList).fill(self.split, self._class)
         self._show_rows()
 
     def action_class(self, by: int) -> None:
@@ -336,7 +277,7 @@ class RoomData(Horizontal):
         if split is None:
             return
         self._class = (self._class + 1 + by) % (len(split.names) + 1) - 1
-        self.query_one("#data-classes", OptionList).highlighted = self._class + 1
+        self.query_one(ClassList).highlighted = self._class + 1
         self._show_rows()
 
     def action_shuffle(self) -> None:
@@ -387,7 +328,7 @@ class RoomData(Horizontal):
         place = grid.place_of(index)
         if place is None:
             self._class = -1
-            self.query_one("#data-classes", OptionList).highlighted = 0
+            self.query_one(ClassList).highlighted = 0
             self._show_rows()
             place = grid.place_of(index)
         grid.move_to(place or 0)

@@ -18,18 +18,17 @@ from textual.message import Message
 from textual.widgets import RichLog, Static
 
 from cifar_tui.errors import CifarTuiError
-from cifar_tui.text import human_bytes, safe_text
+from cifar_tui.text import safe_text
 from cifar_tui.tui.machine_data import LogLine, Sample, Sampler, clock, log_lines
 from cifar_tui.tui.messages import CopyRequested
 from cifar_tui.tui.places import runs_folder
-from cifar_tui.tui.widgets.lines import Part, bar, ends, stack
+from cifar_tui.tui.screens.rooms import machine_text
 from cifar_tui.tui.widgets.picture_views import colour
 
 if TYPE_CHECKING:
     from cifar_tui.tui.live import LiveRun
 
 HISTORY = 120
-_BLOCKS = " ▁▂▃▄▅▆▇█"
 _SIGNS = {"info": ("•", "muted"), "warning": ("▲", "warning"), "error": ("✕", "bad")}
 _SHOWS = ("all", "warnings and errors")
 
@@ -218,87 +217,17 @@ class RoomMachine(Vertical):
         )
 
     def _paint_machine(self) -> None:
-        sample = self._samples[-1]
-        cpu, memory = self.query_one("#machine-cpu", Static), self.query_one("#machine-memory", Static)
-        width = max(16, cpu.content_size.width)
-        load = "-" if sample.load is None else f"{sample.load:.2f}"
-        cpu.update(
-            stack(
-                [
-                    ends(
-                        [(f"{sample.cpu:>4.0%}", "bold $foreground")],
-                        [(f"{sample.cpu * sample.cores:.1f} of {sample.cores} cores", "$muted")],
-                        width,
-                    ),
-                    Content.assemble(*bar(sample.cpu, width)),
-                    self._history([known.cpu for known in self._samples], width),
-                    ends(
-                        [("this process", "$muted")],
-                        [(f"{sample.process_cpu:.0%} of a core", "$foreground")],
-                        width,
-                    ),
-                    ends([("load", "$muted")], [(load, "$foreground")], width),
-                ]
-            )
-        )
-        width = max(16, memory.content_size.width)
-        share = sample.used / max(1, sample.total)
-        total = f"{human_bytes(sample.used)} of {human_bytes(sample.total)}"
-        disk = "-" if sample.free_disk is None else human_bytes(sample.free_disk)
-        memory.update(
-            stack(
-                [
-                    ends([(f"{share:>4.0%}", "bold $foreground")], [(total, "$muted")], width),
-                    Content.assemble(*bar(share, width)),
-                    self._history([known.used / max(1, known.total) for known in self._samples], width),
-                    ends(
-                        [("this process", "$muted")],
-                        [(human_bytes(sample.process_memory), "$foreground")],
-                        width,
-                    ),
-                    ends([("disk free", "$muted")], [(disk, "$foreground")], width),
-                ]
-            )
-        )
-        if sample.gpu:
+        samples = list(self._samples)
+        for name, build in (("#machine-cpu", machine_text.cpu), ("#machine-memory", machine_text.memory)):
+            pane = self.query_one(name, Static)
+            pane.update(build(samples, max(16, pane.content_size.width)))
+        if samples[-1].gpu:
             self._paint_run()
-
-    @staticmethod
-    def _history(values: list[float], width: int) -> Content:
-        shown = values[-width:]
-        blocks = "".join(_BLOCKS[min(8, max(0, round(value * 8)))] for value in shown)
-        return Content.assemble((blocks.rjust(width), "$accent"))
 
     def _paint_run(self) -> None:
         pane = self.query_one("#machine-run", Static)
-        width = max(16, pane.content_size.width)
-        rows: list[tuple[str, str]] = list(self._samples[-1].gpu) if self._samples else []
-        live = self._live
-        if live is not None and live.device:
-            device = live.device
-            rows.append(("device", safe_text(device.get("name") or device.get("device", "-"), 40)))
-            rows.append(
-                (
-                    "threads",
-                    f"{safe_text(device.get('threads', '-'), 8)}, {safe_text(device.get('precision', ''), 12)}",
-                )
-            )
-            rows.append(("torch", safe_text(device.get("torch", "-"), 24)))
-        if live is not None:
-            rows.append(("now", safe_text(self._phase if live.is_live and self._phase else live.status, 40)))
-            if live.ended is not None and live.ended.median_step_us is not None:
-                p95 = live.ended.p95_step_us
-                text = f"{live.ended.median_step_us:,.0f} µs" + (
-                    f", p95 {p95:,.0f}" if p95 is not None else ""
-                )
-                rows.append(("median step", text))
-        lines: list[Content] = []
-        for name, value in rows[:5]:
-            right: list[Part] = [(value, "$foreground")]
-            lines.append(ends([(name, "$muted")], right, width))
-        if not lines:
-            lines = [Content.assemble(("The device is named once a training starts.", "$muted"))]
-        pane.update(stack(lines))
+        gpu = self._samples[-1].gpu if self._samples else ()
+        pane.update(machine_text.run(self._live, self._phase, gpu, max(16, pane.content_size.width)))
 
     # ---- keys ----
 

@@ -15,11 +15,11 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import CifarTuiError
-from cifar_tui.text import human_seconds, safe_text
+from cifar_tui.text import safe_text
 from cifar_tui.tui.messages import CopyRequested, RunOpened, RunResumed
 from cifar_tui.tui.places import runs_folder
-from cifar_tui.tui.widgets.lines import ends, stack
-from cifar_tui.tui.widgets.runs_table import SIGNS, RunsTable, percent
+from cifar_tui.tui.screens.rooms import runs_text
+from cifar_tui.tui.widgets.runs_table import RunsTable, percent
 
 if TYPE_CHECKING:
     from cifar_tui.runs.report import RunSummary
@@ -259,32 +259,9 @@ class RoomRuns(Vertical):
         empty = self.query_one("#runs-empty", Static)
         name, down = table.order
         empty.display = not table.shown
-        if self._error is not None:
-            empty.update(Content.assemble((f"✕ {safe_text(self._error, 300)}", "$bad")))
-        elif not self._looked:
-            empty.update(Content.assemble(("Looking for runs …", "$muted")))
-        elif table.has_class("-empty"):
-            folder = safe_text(self._runs_dir or runs_folder(self.app), 100)
-            empty.update(
-                Content.assemble(
-                    (f"There are no runs yet in {folder}\n\n", "$foreground"),
-                    ("1", "bold $accent"),
-                    " Dashboard, then ",
-                    ("space", "bold $accent"),
-                    " Start",
-                )
-            )
-        else:
-            empty.update(
-                Content.assemble(
-                    ("No run holds these words.  ", "$muted"), ("esc", "bold $accent"), " Show all"
-                )
-            )
-        count = (
-            f"{len(table.shown):,} runs, by {name} {'down' if down else 'up'}"
-            if not table.has_class("-empty")
-            else ""
-        )
+        folder, nothing = self._runs_dir or runs_folder(self.app), table.has_class("-empty")
+        empty.update(runs_text.empty(folder, self._error, looked=self._looked, nothing=nothing))
+        count = "" if nothing else f"{len(table.shown):,} runs, by {name} {'down' if down else 'up'}"
         self.query_one("#runs-pane").border_subtitle = Content(count)
         self._paint_detail(table.current)
 
@@ -293,35 +270,4 @@ class RoomRuns(Vertical):
         if run is None:
             detail.update("")
             return
-        width = max(20, detail.content_size.width)
-        sign, tone = SIGNS.get(run.state, ("?", "muted"))
-        best = percent(run.best_test_accuracy)
-        if run.best_step is not None:
-            best += f" at {run.best_step:,}"
-        title = "" if run.title == run.run else f"  {safe_text(run.title, 80)}"
-        dataset = f"{run.model} on {run.dataset}" if run.model else "-"
-        if run.dataset_state == "unverified":
-            dataset += ", unverified data"
-        parent = run.parent or {}
-        fork = f"fork of {safe_text(parent.get('run', '?'), 40)}" if parent else ""
-        lines = [
-            ends(
-                [(safe_text(run.run, 64), "bold $foreground"), (title, "$muted")],
-                [(f"{sign} {run.state}", f"${tone}")],
-                width,
-            ),
-            ends(
-                [("what    ", "$muted"), (safe_text(dataset, 60), "$foreground")], [(fork, "$muted")], width
-            ),
-            ends(
-                [("best    ", "$muted"), (best, "$foreground")],
-                [(f"{run.step:,} of {run.target:,} steps", "$muted")],
-                width,
-            ),
-            ends(
-                [("made    ", "$muted"), (safe_text(run.created, 30), "$foreground")],
-                [(f"trained {human_seconds(run.seconds)}, {run.checkpoints} checkpoints", "$muted")],
-                width,
-            ),
-        ]
-        detail.update(stack(lines))
+        detail.update(runs_text.detail(run, max(20, detail.content_size.width)))
