@@ -63,7 +63,7 @@ class CifarTuiApp(Steering):
     COMMANDS: ClassVar[Any] = {_commands}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(action.binding for action in ACTIONS),
-        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend", priority=True),
         Binding("ctrl+c", "quit", "Quit", show=False, id="app.interrupt"),
     ]
 

@@ -189,12 +189,12 @@ def test_a_missing_dataset_is_not_fetched_offline(
 
 
 def test_out_of_memory_is_an_error_of_ours(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cifar_tui.engine import trainer
+    from cifar_tui.engine import fused
 
     def fail(*_args: object) -> None:
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(trainer.EagerStep, "run", fail)
+    monkeypatch.setattr(fused.FusedStep, "run", fail)
     session = make(name="big")
     with pytest.raises(SystemResourceError) as error:
         finish(session)

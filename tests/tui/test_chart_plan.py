@@ -53,7 +53,10 @@ def test_the_notebook_s_published_value_is_a_level_ghost_over_the_whole_axis() -
     assert reference({"model": "fnn", "dataset": "synthetic"}, "loss") is None
 
 
-def test_a_batch_loss_with_an_unknown_penalty_is_not_drawn_beside_losses_without_one() -> None:
+def test_a_batch_loss_with_an_unknown_penalty_is_not_drawn_beside_losses_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(series, "_SPLIT_METRICS", ("loss", "accuracy", "top5"))
     lines = lines_of(live_run(l2_reg=0.01))
     assert "batch" not in lines
     assert lines["train"].y.tolist() == [1.3] * 5

@@ -168,6 +168,14 @@ def test_a_warning_of_the_preset_itself_is_not_repeated_until_its_fields_change(
     assert state.recipe is not None
 
 
+def test_more_pictures_than_the_dataset_has_are_warned_of():
+    state = FormState()
+    state.load(None, {"dataset": "synthetic", "batch_size": "20000"})
+    assert "10,000" in state.problems["batch_size"].reason and state.recipe is not None
+    state.load(None, {"dataset": "synthetic", "validation_examples": "10000"})
+    assert "10,000" in state.problems["validation_examples"].reason
+
+
 def test_unknown_names_change_nothing():
     state = FormState()
     state.load("seed-cnn", {"seed": "7"})

@@ -56,7 +56,7 @@ async def test_a_run_in_training_shows_moving_and_mean_numbers_rates_and_evaluat
         assert any(row.startswith("test 1.500 65.0% 97.0%") for row in rows)
         text = " ".join(app.text.split())
         for wanted in (
-            "lr 0.0001",
+            "lr 1e-4",
             "steps/s 50.0",
             "images/s 2,500",
             "elapsed 0:10",
@@ -77,8 +77,8 @@ async def test_a_finished_run_shows_splits_best_times_and_the_map(tmp_path: Path
         assert "train 1.291 78.9% 98.8%" in text
         assert "test 1.512 70.0% 97.4%" in text
         assert "at 1,000" in text
-        assert "time 0:20 median step 14.21 ms" in text
-        assert "p95 62.09 ms" in text
+        assert "time 0:20 median step 14.2 ms" in text
+        assert "p95 62.1 ms" in text
         assert "~train" not in text
         for name in ("plane 0", "auto 1", "truck 9"):
             assert name in app.text
@@ -236,7 +236,7 @@ async def test_y_copies_the_table(tmp_path: Path) -> None:
         lines = asked.text.split("\n")
         assert lines[:2] == ["test after step 1,000", "split\tloss\taccuracy\ttop-5\tnote"]
         assert "test\t1.512\t0.7\t0.974" in lines
-        assert "median step\t14.21 ms" in lines
+        assert "median step\t14.2 ms" in lines
         assert "truck\tplane\t39" in lines
 
 

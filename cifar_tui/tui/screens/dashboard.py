@@ -377,7 +377,7 @@ class Dashboard(Screen[None]):
             self.grid.tab = name
         if self.grid.alone:
             self.grid.alone = name
-        self.fit()
+        self.fit(refocus=False)
         if pane.focusable:
             pane.focus()
         elif hasattr(pane, "focus_first"):
@@ -409,8 +409,8 @@ class Dashboard(Screen[None]):
         """Another size may mean another layout."""
         self.fit()
 
-    def fit(self) -> None:
-        """Arrange everything for the present size."""
+    def fit(self, *, refocus: bool = True) -> None:
+        """Arrange everything for the present size; a focus that went out of sight goes to a pane in sight."""
         try:
             grid, tabs, tiny = self.grid, self.query_one(TabLine), self.query_one("#tiny", Static)
         except NoMatches:
@@ -427,7 +427,7 @@ class Dashboard(Screen[None]):
         if is_tiny:
             self._show_tiny()
         here, visible = grid.focused_pane(), grid.visible_panes()
-        if here and visible and here not in visible:
+        if refocus and here and visible and here not in visible:
             self.focus_pane(grid.tab if grid.tab in visible else visible[0])
 
     def _show_tiny(self) -> None:

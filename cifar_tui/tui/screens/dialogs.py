@@ -63,6 +63,7 @@ class Dialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", show=True),
+        Binding("ctrl+c,ctrl+q", "app.quit", "Quit", show=False),
         Binding("up,left", "app.focus_previous", show=False),
         Binding("down,right", "app.focus_next", show=False),
     ]
@@ -186,7 +187,10 @@ class AskValue(ModalScreen[str | None]):
         check: raises `UsageError` for a text that is not valid.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Close"),
+        Binding("ctrl+q", "app.quit", "Quit", show=False),
+    ]
 
     def __init__(self, title: str, text: str, value: str, check: Callable[[str], object]) -> None:
         super().__init__(classes="dialog")

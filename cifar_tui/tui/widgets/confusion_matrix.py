@@ -8,6 +8,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
 from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -205,6 +206,19 @@ class ConfusionMatrix(ScrollView, can_focus=True):
             cells = [(n, -i, -j) for i, row in enumerate(rows) for j, n in enumerate(row) if i != j]
             _, row, column = max(cells, default=(0, 0, 0))
             self._go(-row, -column)
+
+    def action_page_down(self) -> None:
+        """The matrix is small: the room around it scrolls."""
+        self._scroll_room(1)
+
+    def action_page_up(self) -> None:
+        """The same upwards."""
+        self._scroll_room(-1)
+
+    def _scroll_room(self, pages: int) -> None:
+        room = next((node for node in self.ancestors if isinstance(node, VerticalScroll)), None)
+        if room is not None:
+            room.scroll_relative(y=pages * max(1, room.size.height - 2), animate=False)
 
     def action_percent(self) -> None:
         """Counts, or percent of the row."""

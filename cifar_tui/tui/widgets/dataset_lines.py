@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -181,3 +182,12 @@ def own_transfer(phase: Phase) -> Transfer | None:
         return None
     left = (phase.total - phase.done) / phase.rate if phase.rate > 0 and phase.total else None
     return Transfer("download", phase.text, phase.done, phase.total or None, phase.rate, left, "", 1)
+
+
+def status_text(found: Iterable[DatasetStatus]) -> str:
+    """The states as text for the clipboard: name, state, pictures and folder, separated by tabs."""
+    lines = []
+    for status in found:
+        counts = f"{status.train:,} + {status.test:,}"
+        lines.append("\t".join([status.dataset, status.state, counts, safe_text(status.path or "-")]))
+    return "".join(f"{line}\n" for line in lines)

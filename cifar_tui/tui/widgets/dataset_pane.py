@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.events import Click, DescendantFocus, Focus, Resize
+from textual.events import Click, Focus, Resize
 from textual.widgets import Button, Static
 
 from cifar_tui.tui.messages import CancelDownload, DownloadRequested
@@ -28,23 +28,27 @@ if TYPE_CHECKING:
     from cifar_tui.tui.live import LiveRun
 
 
+_BINDINGS: list[BindingType] = [
+    Binding("g", "get", "Get", id="dataset.get", tooltip="Download the selected dataset"),
+    Binding("x", "cancel", "Cancel download", id="dataset.cancel", tooltip="Stop; what arrived is kept"),
+    Binding("u", "accept", "Use anyway", id="dataset.accept", tooltip="Accept data of unknown origin"),
+    Binding("n", "other_samples", "Other samples", id="dataset.samples", tooltip="Show other pictures"),
+    Binding("up", "move(-1)", "Previous", id="dataset.previous", show=False),
+    Binding("down", "move(1)", "Next", id="dataset.next", show=False),
+    Binding("escape", "hide_error", "Hide message", id="dataset.hide", show=False),
+]
+_HELP = (
+    "The datasets, whether they are on this disk, and pictures of the selected one. A download keeps "
+    "what arrived when it stops, and goes on from there; training goes on meanwhile."
+)
+
+
 class DatasetPane(Vertical, can_focus=True):
     """Status of the datasets, download of what is missing, and samples of the selected one."""
 
     BORDER_TITLE = "Dataset"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("g", "get", "Get", id="dataset.get", tooltip="Download the selected dataset"),
-        Binding("x", "cancel", "Cancel download", id="dataset.cancel", tooltip="Stop; what arrived is kept"),
-        Binding("u", "accept", "Use anyway", id="dataset.accept", tooltip="Accept data of unknown origin"),
-        Binding("n", "other_samples", "Other samples", id="dataset.samples", tooltip="Show other pictures"),
-        Binding("up", "move(-1)", "Previous", id="dataset.previous", show=False),
-        Binding("down", "move(1)", "Next", id="dataset.next", show=False),
-        Binding("escape", "hide_error", "Hide message", id="dataset.hide", show=False),
-    ]
-    HELP_TEXT = (
-        "The datasets, whether they are on this disk, and pictures of the selected one. A download keeps "
-        "what arrived when it stops, and goes on from there; training goes on meanwhile."
-    )
+    BINDINGS: ClassVar[list[BindingType]] = _BINDINGS
+    HELP_TEXT = _HELP
 
     Selected = messages.Selected
     StatusChanged = messages.StatusChanged
@@ -90,6 +94,11 @@ class DatasetPane(Vertical, can_focus=True):
         """What was found on disk, by dataset; empty before the first look."""
         return dict(self._status)
 
+    @property
+    def samples_in_sight(self) -> list[Picture]:
+        """The pictures from the first one in sight on."""
+        return self._samples.get(self._selected, [])[self._offset :]
+
     def select(self, dataset: str) -> None:
         """Show this dataset's pictures, or what getting it takes."""
         self._chosen = True
@@ -134,6 +143,10 @@ class DatasetPane(Vertical, can_focus=True):
             self.show_transfer(transfer)
         elif self._transfer is not None and phase.phase in {"build", "compile", "train"}:
             self.show_transfer(None)
+
+    def copy_text(self) -> str:
+        """The states as text, a line for each dataset."""
+        return text.status_text(self._status.values())
 
     # ---- threads ----
 
@@ -216,10 +229,6 @@ class DatasetPane(Vertical, can_focus=True):
 
     def on_focus(self, _event: Focus) -> None:
         """Look again: another program may have changed the disk."""
-        self.refresh_status()
-
-    def on_descendant_focus(self, _event: DescendantFocus) -> None:
-        """The same for a focus inside."""
         self.refresh_status()
 
     def on_resize(self, _event: Resize) -> None:
@@ -310,15 +319,16 @@ class DatasetPane(Vertical, can_focus=True):
         message = self._message(left)
         self.query_one("#dataset-message").display = bool(message)
         if message:
-            self._update("#dataset-message", stack(message))
-        pictures = self._samples.get(self._selected, [])[self._offset :]
+            self.query_one("#dataset-message", Static).update(stack(message))
+        pictures = self.samples_in_sight
         row_of_pictures = self.query_one(PictureRow)
         show = bool(pictures) and not message and left >= 9
         row_of_pictures.display = show
         row_of_pictures.set_class(left >= 10, "-roomy")
         if show:
             row_of_pictures.show(pictures)
-        self._paint_border()
+        hint = "n other samples   2 look closer" if show else "x cancel" if transfer is not None else ""
+        self.border_subtitle = hint
         self.refresh_bindings()
 
     def _message(self, left: int) -> list[Content]:
@@ -332,18 +342,3 @@ class DatasetPane(Vertical, can_focus=True):
         folder = str(self._folder)
         lines = text.missing_lines(self._selected, state, self._free, folder)
         return lines if left >= len(lines) else [lines[0], lines[-1]]
-
-    def _paint_border(self) -> None:
-        if self._transfer is not None:
-            hint = "x cancel"
-        elif self._samples.get(self._selected) and self._with_pictures:
-            hint = "n other samples   2 look closer"
-        else:
-            hint = ""
-        if self.border_subtitle != hint:
-            self.border_subtitle = hint
-
-    def _update(self, selector: str, content: Content) -> None:
-        widget = self.query_one(selector, Static)
-        if str(widget.content) != str(content):
-            widget.update(content)

@@ -262,6 +262,21 @@ class FormState:
             if rule.level == "warning" and rule.wrong(self.recipe.config) and values.keys() & {*rule.fields}:
                 self.problems.setdefault(self._home(rule), Problem(rule.text, is_error=False))
 
+        self._warn_of_small_data(self.recipe.config)
+
+    def _warn_of_small_data(self, config: RunConfig) -> None:
+        """What only the data tells: a training would refuse it at its start."""
+        from cifar_tui.datasets.spec import get_spec
+
+        pictures = get_spec(config.dataset).train
+        left = pictures - config.validation_examples
+        if left <= 0:
+            text = f"{config.dataset} has only {pictures:,} training pictures"
+            self.problems["validation_examples"] = Problem(text, is_error=False)
+        elif config.batch_size > left:
+            text = f"there are only {left:,} pictures to train on"
+            self.problems["batch_size"] = Problem(text, is_error=False)
+
     def _is_choice(self, name: str) -> bool:
         return self._texts.get(name) in catalog.names(CHOICES[name])
 

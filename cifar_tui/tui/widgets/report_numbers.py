@@ -151,7 +151,7 @@ def _live_facts(live: LiveRun) -> list[tuple[str, str]]:
     if progress is None:
         return []
     return [
-        ("lr", f"{progress.learning_rate:.3g}".replace("e-0", "e-").ljust(7)),
+        ("lr", short_rate(progress.learning_rate).ljust(6)),
         ("steps/s", rate(progress.steps_per_second)),
         ("images/s", rate(progress.images_per_second, 0)),
         ("elapsed", f"{human_seconds(progress.seconds):>7}"),
@@ -182,9 +182,22 @@ def rate(value: float, digits: int = 1) -> str:
     return f"{value:7,.{digits if abs(value) < 9_999.95 else 0}f}"
 
 
+def short_rate(value: float) -> str:
+    """A learning rate of two digits, such as ``1e-4`` or ``0.05``."""
+    if not 0 < abs(value) < 1e-3:
+        return f"{value:.2g}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent)}"
+
+
 def milliseconds(microseconds: float) -> str:
-    """A time of a step."""
-    return f"{microseconds / 1000:.2f} ms" if microseconds >= 1000 else f"{microseconds:.0f} µs"
+    """A time of a step, three digits."""
+    value = microseconds / 1000
+    return (
+        f"{microseconds:.0f} µs"
+        if value < 1
+        else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} ms"
+    )
 
 
 def as_text(report: Report) -> str:

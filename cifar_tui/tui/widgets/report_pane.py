@@ -18,7 +18,6 @@ from cifar_tui.tui.messages import CopyRequested
 
 if TYPE_CHECKING:
     from cifar_tui.tui.live import LiveRun
-    from cifar_tui.tui.settings import Settings
     from cifar_tui.tui.widgets.report_numbers import Report
 
 REFRESH_SECONDS = 0.5
@@ -27,20 +26,15 @@ _AT_ONCE = frozenset({"run_started", "evaluation", "run_ended"})
 
 
 class ReportPane(Container, can_focus=True):
-    """Table of the splits, worst classes, most confused pairs and a map of the mistakes.
-
-    Args:
-        settings: not used yet; all panes take it.
-    """
+    """Table of the splits, worst classes, most confused pairs and a map of the mistakes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "Copy table", id="report.copy", tooltip="Copy these numbers as text"),
     ]
     BORDER_TITLE = "Report"
 
-    def __init__(self, settings: Settings | None = None, **keywords: Any) -> None:
+    def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)
-        self._settings = settings
         self._live: LiveRun | None = None
         self._report: Report | None = None
         self._counts: Any = None

@@ -137,6 +137,7 @@ def calibration(report: SplitReport, width: int) -> list[Content]:
         ]
     lines = [ends([("said", "$muted")], [("   right    off    images", "$muted")], width)]
     room = max(0, width - 12 - 25)
+    room = 0 if room < 6 else room
     for found in report.bins:
         off = (found.accuracy - found.confidence) * 100
         left: list[Part] = [
