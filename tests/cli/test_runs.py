@@ -240,7 +240,7 @@ def test_the_table_fits_the_terminal_and_never_cuts_an_id(tmp_path: Path, column
     child = pexpect.spawn(
         sys.executable,
         ["-m", "cifar_tui", "runs", "list", "--runs-dir", str(tmp_path)],
-        env=environment(TERM="xterm", NO_COLOR="1"),
+        env=environment(TERM="xterm", NO_COLOR="1", COLUMNS=str(columns)),
         encoding="utf-8",
         timeout=20,
         dimensions=(24, columns),
