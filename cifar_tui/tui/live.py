@@ -29,7 +29,7 @@ ENDED: frozenset[str] = frozenset({"done", "stopped", "diverged", "failed"})
 ALL_KINDS: frozenset[str] = frozenset({*events.EVENTS, "status"})
 NOTE_LIMIT = 1000
 MARK_LIMIT = 5000
-PROGRESS_LIMIT = 20_000
+PROGRESS_LIMIT = 5_000
 
 
 class Mark(NamedTuple):
