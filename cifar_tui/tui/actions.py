@@ -48,7 +48,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("evaluate_now", "e", "Evaluate", "Evaluate on train and test now, then go on.", True),
     Action("checkpoint_now", "c", "Checkpoint", "Write a checkpoint now, then go on.", True),
     Action("start", "ctrl+s", "Start training", "Start a training with the recipe in the form."),
-    Action("stop_evaluate", "E", "Stop and evaluate", "Stop, save and evaluate on all pictures.", shown_key="E"),
+    Action(
+        "stop_evaluate", "E", "Stop and evaluate", "Stop, save and evaluate on all pictures.", shown_key="E"
+    ),
     Action("set_target", "T", "Set the target step", "Change how long the training goes.", shown_key="T"),
     Action(
         "set_learning_rate",
@@ -74,7 +76,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("palette", "f3", "Colour-blind palette", "Colours that can be told apart by everyone."),
     Action("copy", "y", "Copy", "Copy what the focused pane shows."),
     Action("first_start", "f9", "First steps", "Data, recipe, go: the three steps of the first start."),
-    Action("help", "question_mark,f1", "Explain", "What the focused pane is, its keys, and every number.", True, "?"),
+    Action(
+        "help",
+        "question_mark,f1",
+        "Explain",
+        "What the focused pane is, its keys, and every number.",
+        True,
+        "?",
+    ),
     Action("command_palette", "ctrl+p", "Commands", "Every action by name.", True, "^p"),
     Action("quit", "q,ctrl+q", "Quit", "Leave; asks first while training.", True, "q"),
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
@@ -21,9 +21,9 @@ from cifar_tui.tui import theme as themes
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.guard import Guard, end_process
 from cifar_tui.tui.messages import CopyRequested
+from cifar_tui.tui.navigation import Navigation
 from cifar_tui.tui.screens.dashboard import Dashboard
 from cifar_tui.tui.settings import Settings
-from cifar_tui.tui.steering import Steering
 from cifar_tui.tui.worker import TICK_SECONDS, SessionLike, TrainingDesk, make_session
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _commands() -> type[Provider]:
     return CommandProvider
 
 
-class CifarTuiApp(Steering):
+class CifarTuiApp(Navigation):
     """The whole app.
 
     Args:
@@ -201,59 +201,6 @@ class CifarTuiApp(Steering):
 
         self.push_screen(FirstStart(ready), planned)
 
-    async def action_room(self, number: int) -> None:
-        """Go to a room."""
-        await self.dashboard.show_room(int(number))
-
-    def action_pane(self, name: str) -> None:
-        """Go to a pane."""
-        self.dashboard.focus_pane(name)
-
-    def action_next_pane(self) -> None:
-        """The next pane."""
-        self.dashboard.next_pane(1)
-
-    def action_previous_pane(self) -> None:
-        """The pane before."""
-        self.dashboard.next_pane(-1)
-
-    def action_maximise(self) -> None:
-        """One pane alone, and back."""
-        self.dashboard.maximise()
-
-    def action_narrower(self) -> None:
-        """Less room for the left column."""
-        self.dashboard.grid.change("left", -2)
-
-    def action_wider(self) -> None:
-        """More room for the left column."""
-        self.dashboard.grid.change("left", 2)
-
-    def action_shorter(self) -> None:
-        """Less room for the focused pane."""
-        self.dashboard.grid.change(self.dashboard.grid.focused_pane(), -1)
-
-    def action_taller(self) -> None:
-        """More room for the focused pane."""
-        self.dashboard.grid.change(self.dashboard.grid.focused_pane(), 1)
-
-    def action_usual_sizes(self) -> None:
-        """Forget the sizes."""
-        self.settings.set(left_width=0, dataset_height=0, chart_height=0, report_height=0)
-        self.dashboard.fit()
-
-    def action_theme(self) -> None:
-        """Light or dark."""
-        self._use_theme(themes.other_light(self.theme))
-
-    def action_palette(self) -> None:
-        """Colours that everyone can tell apart, or the usual ones."""
-        self._use_theme(themes.other_palette(self.theme))
-
-    def _use_theme(self, name: str) -> None:
-        self.theme = name
-        self.settings.set(theme=name)
-
     def action_help(self) -> None:
         """Explain what is focused."""
         from cifar_tui.tui.screens.help import HelpScreen
@@ -359,6 +306,8 @@ class CifarTuiApp(Steering):
 
     def _handle_exception(self, error: Exception) -> None:
         """An exception that nobody caught: save the run, give the terminal back, and let the command tell."""
+        if self._exit and isinstance(error, ScreenStackError):
+            return  # a key that came while the app was leaving
         self._return_code = 1
         if self._exception is None:
             self._exception = error

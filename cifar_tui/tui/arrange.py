@@ -18,7 +18,7 @@ TITLES = {
     "accuracy": "Accuracy",
     "report": "Report",
 }
-TINY_WIDTH, TINY_HEIGHT = 44, 10
+TINY_WIDTH, TINY_HEIGHT = 48, 10  # the tabs need 47 columns
 FRAME_ROWS = 3  # header and footer
 
 
@@ -33,7 +33,7 @@ class Sizes:
 
 
 def mode(width: int, height: int) -> str:
-    """ "tiny", "tabs", "two" or "three" columns, for a screen of this size in cells."""
+    """The layout for a screen of this size in cells: "tiny", "tabs", "two" or "three" columns."""
     if width < TINY_WIDTH or height < TINY_HEIGHT:
         return "tiny"
     if width < 100 or height < 30:
@@ -47,7 +47,8 @@ def regions(
     """The places of the panes that are in sight.
 
     Args:
-        width, height: of the part of the screen between header and footer (and below the tabs).
+        width: columns between the borders of the screen.
+        height: rows between header and footer, below the tabs.
         layout: what `mode` says.
         sizes: chosen by the user.
         tab: the pane in front where the panes are tabs.

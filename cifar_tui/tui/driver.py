@@ -14,7 +14,6 @@ from codecs import getincrementaldecoder
 from queue import Empty, Full
 from typing import Any
 
-from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
@@ -81,16 +80,20 @@ class TerminalDriver(LinuxDriver):
         selector.register(self.fileno, selectors.EVENT_READ)
         try:
             while not self.exit_event.is_set():
+                text = ""
                 if selector.select(0.1):
                     data = self._read()
                     if not data:
                         self._input_ended()
                         return
-                    self._process(parser.feed(decode(data)))
-                self._process(parser.tick())
+                    text = decode(data)
+                try:
+                    self._process(parser.feed(text) if text else parser.tick())
+                except Exception:  # noqa: BLE001 - no sequence of bytes may end the app
+                    parser = XTermParser(self._debug)
         finally:
             selector.close()
-            with contextlib.suppress(EOFError, ParseError):
+            with contextlib.suppress(Exception):
                 for _event in parser.feed(""):
                     pass
 

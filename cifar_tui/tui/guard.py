@@ -18,12 +18,11 @@ from typing import Any
 
 SAVE_SECONDS = 1.7  # for the training to save after a signal
 LEAVE_SECONDS = 0.5  # for the app to restore the terminal after that
-CAUGHT = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+CAUGHT = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
-# Each mode that the app or Textual may switch on, off again: bracketed paste, in-band resize, mouse in all its
-# encodings, focus, kitty keys, wrap on, colours, alternate screen off, cursor shown, synchronised output off.
+# Each mode that the app or Textual may switch on, off again: bracketed paste, in-band resize, mouse in all
+# its encodings, focus, kitty keys, wrap on, colours, alternate screen off, cursor shown, synchronised
+# output off.
 RESET = (
     "\x1b[?2004l\x1b[?2048l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l\x1b[?1004l"
     "\x1b[<u\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h\x1b[?2026l"

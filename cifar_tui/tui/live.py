@@ -1,4 +1,4 @@
-"""What the panes show: a pure fold over the events of one run. No Textual, and numpy only once there is data."""
+"""What the panes show: a pure fold over the events of one run. No Textual, and no numpy before the data."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LiveRun:
         status: what it does, in one word.
         phase, progress: the newest event of each kind, or None.
         last: the newest evaluation by split.
-        best: the evaluation with the greatest accuracy, of the validation split where there is one, else test.
+        best: the evaluation with the greatest accuracy; on the validation split, without one on test.
         marks: what happened at which step, in order.
         notes: the newest notes, newest last.
         ended: the last event of a finished run, else None.

@@ -1,7 +1,7 @@
 """What the app remembers between two starts: one small TOML file that a user may edit.
 
-A missing file, a damaged one, unknown keys and values of the wrong type all mean defaults: the app never fails
-over its settings. Comments and unknown keys are kept when it is written again.
+A missing file, a damaged one, unknown keys and values of the wrong type all mean defaults: the app never
+fails over its settings. Comments and unknown keys are kept when it is written again.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Settings:
                 self.dirty = True
 
     def save(self) -> bool:
-        """Write them where they changed; whether the file is up to date. Never raises for a disk that fails."""
+        """Write them where they changed; whether the file is up to date. A disk that fails is no error."""
         if not self.dirty or self.path is None:
             return not self.dirty
         import tomlkit

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 from cifar_tui.tui.guard import CAUGHT, restore_terminal, terminal_state
 
@@ -44,18 +45,20 @@ def supervise() -> int | None:
         restore_terminal(state)
         if number in {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE}:
             with contextlib.suppress(OSError):
-                text = f"cifar-tui was ended by {signal.Signals(number).name}; the newest checkpoint is intact\n"
+                text = (
+                    f"cifar-tui was ended by {signal.Signals(number).name}; the newest checkpoint is intact\n"
+                )
                 os.write(2, text.encode("ascii"))
         return 128 + number
     return os.WEXITSTATUS(status)
 
 
-def _pass_signals_on(child: int) -> dict[int, object]:
+def _pass_signals_on(child: int) -> dict[int, Any]:
     def forward(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
 
-    before: dict[int, object] = {}
+    before: dict[int, Any] = {}
     for number in (*CAUGHT, signal.SIGQUIT):
         if signal.getsignal(number) is not signal.SIG_IGN:
             before[number] = signal.signal(number, forward)

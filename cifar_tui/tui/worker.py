@@ -7,6 +7,7 @@ app. The app empties the mailboxes ten times a second.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -60,7 +61,7 @@ class TrainingThread:
 
     def __init__(self, session: SessionLike, *, polite: bool) -> None:
         self.session = session
-        self.started_at = time.monotonic()
+        self._settled: set[str] = set()
         self._polite = polite
         self._switch_interval = sys.getswitchinterval()
         self._finished = threading.Event()
@@ -78,6 +79,16 @@ class TrainingThread:
         """Whether it has come to its end."""
         return self._finished.is_set()
 
+    def settle(self, kinds: set[str]) -> bool:
+        """Whether these are the first steps or the first evaluation.
+
+        More has then been loaded and built, and the garbage collector should look at new objects alone: with
+        those of torch among the old ones a full collection stops the screen for 0.1 to 0.2 s.
+        """
+        new = (kinds & {"progress", "evaluation"}) - self._settled
+        self._settled |= new
+        return bool(new)
+
     def wait(self, seconds: float) -> bool:
         """Wait for its end, at most this long; whether it ended."""
         return self._finished.wait(seconds)
@@ -86,6 +97,9 @@ class TrainingThread:
         if self._polite and sys.platform == "linux":
             with contextlib.suppress(OSError):  # threads that torch makes inherit it
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        if "torch" in sys.modules:  # what the training before left
+            gc.unfreeze()
+            gc.collect()
         try:
             self.session.run()
         except BaseException as error:  # noqa: BLE001 - handed over to the screen
@@ -97,10 +111,7 @@ class TrainingThread:
 
 def uses_all_cores(threads: object) -> bool:
     """Whether a config's `threads` leaves no core to the screen."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return not isinstance(threads, int) or threads == 0 or threads >= cores
 
 
@@ -138,10 +149,9 @@ class Download:
     def run(self) -> None:
         """Fetch; runs in a worker thread."""
         try:
-            fetch = self._fetch
-            if fetch is None:
-                from cifar_tui.datasets.download import fetch
-            fetch(
+            from cifar_tui.datasets import download
+
+            (self._fetch or download.fetch)(
                 self.dataset,
                 self._data_dir,
                 report=self._report,
@@ -213,9 +223,13 @@ class TrainingDesk:
         if thread is None:
             return frozenset(kinds), None
         ended = thread.finished  # asked before the mailbox is emptied, so that nothing stays in it
+        seen = set()
         for event in thread.session.mailbox.drain():
             self.live.add(event)
-            kinds.add(event.kind)
+            seen.add(event.kind)
+        kinds |= seen
+        if thread.settle(seen):
+            gc.freeze()
         if not ended:
             return frozenset(kinds), None
         self.thread = None

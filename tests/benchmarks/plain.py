@@ -1,4 +1,4 @@
-"""The loop that a PyTorch tutorial has: Dataset, DataLoader, eager model, default AdamW, a loss read every step."""
+"""The loop of a PyTorch tutorial: Dataset, DataLoader, eager model, default AdamW, a loss read every step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session that trains nothing: its events come by the clock, and it obeys its control as a real one does."""
+"""A session that trains nothing: events come by the clock, and it obeys its control."""
 
 from __future__ import annotations
 
@@ -132,7 +132,9 @@ class FakeSession:
             rate = self.control.take_learning_rate()
             if rate is not None:
                 self.rates.append(rate)
-                put(events.Note(level="info", id="I-LEARNING-RATE", text=f"learning rate {rate:g}", step=step))
+                put(
+                    events.Note(level="info", id="I-LEARNING-RATE", text=f"learning rate {rate:g}", step=step)
+                )
             if self.control.take_checkpoint():
                 self._save(step, "demand")
             if self.control.take_evaluate():
@@ -197,6 +199,6 @@ async def until(pilot: Pilot[Any], true: Any, seconds: float = 10.0) -> None:
 
 def screen_text(app: Any) -> str:
     """What the user sees, a line a row."""
-    width, height = app.size
+    _width, height = app.size
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in strip) for strip in lines[:height])

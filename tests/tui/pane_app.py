@@ -1,4 +1,4 @@
-"""A small app around one widget, with the themes and style sheet of the real one."""
+"""A small app around one widget, with the themes and style sheets of the real one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from textual.widget import Widget
 import cifar_tui.tui
 from cifar_tui.tui import theme
 
-STYLES = Path(cifar_tui.tui.__file__).parent / "styles" / "rooms.tcss"
+STYLES = sorted((Path(cifar_tui.tui.__file__).parent / "styles").glob("*.tcss"))
 
 
 class PaneApp(App[None]):
     """Shows one widget and keeps the messages that reach the app."""
 
-    CSS_PATH: ClassVar[Any] = [STYLES]
+    CSS_PATH: ClassVar[Any] = STYLES
     CSS = "Screen { background: $background; }"
 
     def __init__(self, widget: Widget, data_dir: Path, runs_dir: Path, css: str = "") -> None:

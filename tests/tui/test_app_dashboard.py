@@ -96,7 +96,9 @@ async def test_sizes_of_panes_are_changed_by_keys_and_by_mouse_and_remembered(tm
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
-async def test_each_room_is_entered_by_its_key_and_by_a_click_on_its_name(tmp_path: Path, number: int) -> None:
+async def test_each_room_is_entered_by_its_key_and_by_a_click_on_its_name(
+    tmp_path: Path, number: int
+) -> None:
     app = make_app(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(pilot)

@@ -102,7 +102,9 @@ async def test_every_phase_is_named_from_the_first_moment(tmp_path: Path) -> Non
 async def test_an_error_is_a_dialog_with_the_remedy_and_the_app_lives(tmp_path: Path) -> None:
     class Fails(FakeSession):
         fails = NotThereError(
-            "dataset cifar10 is missing in [/x]", state="nothing changed", hint="cifar-tui data download cifar10"
+            "dataset cifar10 is missing in [/x]",
+            state="nothing changed",
+            hint="cifar-tui data download cifar10",
         )
 
     app = make_app(tmp_path, Fails)
@@ -128,7 +130,7 @@ async def test_divergence_is_a_dialog_that_offers_a_lower_rate(tmp_path: Path) -
         await pilot.press("space")
         await until(pilot, lambda: "diverged" in screen_text(app) and "What to do" in screen_text(app))
         text = screen_text(app)
-        assert "Run fnn-1 diverged" in text and "loss is NaN at step 100" in text
+        assert "Run fnn-1 diverged" in text and "Loss is NaN at step 100" in text
         assert "Resume from 100 at rate 1e-05" in text
         await pilot.press("f")
         await pilot.pause()
@@ -192,7 +194,12 @@ async def test_a_recorded_run_is_opened_and_resumed(tmp_path: Path) -> None:
 
     run = RunDirectory.create(tmp_path / "runs", {"config": {}}, name="old-run", stem="x")
     recorder = Recorder(run)
-    for event in (started(run="old-run"), progress(500), evaluation(500), ended(500, "stopped", run="old-run")):
+    for event in (
+        started(run="old-run"),
+        progress(500),
+        evaluation(500),
+        ended(500, "stopped", run="old-run"),
+    ):
         recorder.append(event)
     recorder.close()
     app = make_app(tmp_path, Slow)

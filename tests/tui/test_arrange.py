@@ -11,7 +11,14 @@ from cifar_tui.tui.arrange import PANES, TABS, Sizes, mode, regions
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [((1, 1), "tiny"), ((20, 5), "tiny"), ((80, 24), "tabs"), ((120, 29), "tabs"), ((120, 40), "two"), ((200, 50), "three")],
+    [
+        ((1, 1), "tiny"),
+        ((20, 5), "tiny"),
+        ((80, 24), "tabs"),
+        ((120, 29), "tabs"),
+        ((120, 40), "two"),
+        ((200, 50), "three"),
+    ],
 )
 def test_the_layout_goes_by_the_size(size: tuple[int, int], expected: str) -> None:
     assert mode(*size) == expected
@@ -35,7 +42,12 @@ def test_at_200_by_50_there_are_three_columns() -> None:
 
 @pytest.mark.parametrize("layout", ["two", "three"])
 def test_the_panes_fill_the_screen_without_overlap(layout: str) -> None:
-    sizes = [Sizes(), Sizes(left=200), Sizes(left=1, dataset=99, chart=99, report=99), Sizes(dataset=1, chart=1, report=1)]
+    sizes = [
+        Sizes(),
+        Sizes(left=200),
+        Sizes(left=1, dataset=99, chart=99, report=99),
+        Sizes(dataset=1, chart=1, report=1),
+    ]
     for width, height, chosen in itertools.product((100, 137, 250, 400), (27, 37, 47, 97), sizes):
         placed = regions(width, height, layout, sizes=chosen)
         assert set(placed) == set(PANES)
@@ -46,7 +58,10 @@ def test_the_panes_fill_the_screen_without_overlap(layout: str) -> None:
 
 
 def test_a_chart_tab_has_the_numbers_below_it_and_the_others_are_alone() -> None:
-    assert {name: r.height for name, r in regions(80, 20, "tabs", tab="loss").items()} == {"loss": 14, "report": 6}
+    assert {name: r.height for name, r in regions(80, 20, "tabs", tab="loss").items()} == {
+        "loss": 14,
+        "report": 6,
+    }
     for tab in set(TABS) - {"loss", "accuracy"}:
         assert set(regions(80, 20, "tabs", tab=tab)) == {tab}
 

@@ -69,14 +69,19 @@ def test_the_last_phase_does_not_wake_an_ended_run() -> None:
 
 
 def test_best_is_the_earliest_greatest_test_accuracy() -> None:
-    live = folded(started(), evaluation(100, accuracy=0.4), evaluation(200, accuracy=0.6), evaluation(300, accuracy=0.6))
+    live = folded(
+        started(), evaluation(100, accuracy=0.4), evaluation(200, accuracy=0.6), evaluation(300, accuracy=0.6)
+    )
     assert live.best is not None and live.best.step == 200
     assert live.last["test"].step == 300
 
 
 def test_best_is_judged_by_the_validation_split_where_there_is_one() -> None:
     live = folded(
-        started(), evaluation(100, accuracy=0.9), evaluation(100, "validation", 0.3), evaluation(200, "validation", 0.5)
+        started(),
+        evaluation(100, accuracy=0.9),
+        evaluation(100, "validation", 0.3),
+        evaluation(200, "validation", 0.5),
     )
     assert live.best is not None and (live.best.split, live.best.step) == ("validation", 200)
 
@@ -106,7 +111,11 @@ def test_checkpoints_and_changes_of_the_learning_rate_are_marked() -> None:
         events.Checkpoint(step=20, name="b", reason="best", bytes=1, seconds=0.0),
         events.Note(level="info", id="I-LEARNING-RATE", text="learning rate 1 -> 2", step=30),
     )
-    assert [(mark.step, mark.kind) for mark in live.marks] == [(10, "checkpoint"), (20, "best"), (30, "learning_rate")]
+    assert [(mark.step, mark.kind) for mark in live.marks] == [
+        (10, "checkpoint"),
+        (20, "best"),
+        (30, "learning_rate"),
+    ]
 
 
 def test_a_pause_without_new_steps_leaves_no_gap_in_the_curve() -> None:

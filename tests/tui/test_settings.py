@@ -32,7 +32,14 @@ def test_a_missing_file_means_defaults_and_is_not_made(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff\xfe\x00", b"theme = ", b"theme = 3\nlog_x = 'yes'\nform = 4\n", b"[form]\nsteps = 4\n", b"a" * 10_000],
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"theme = ",
+        b"theme = 3\nlog_x = 'yes'\nform = 4\n",
+        b"[form]\nsteps = 4\n",
+        b"a" * 10_000,
+    ],
 )
 def test_a_damaged_file_means_defaults(file: Path, content: bytes) -> None:
     file.parent.mkdir()

@@ -35,11 +35,12 @@ class Choice:
 
     def label(self, width: int = 66) -> Text:
         """Key, text and remark in one row."""
-        left = Text(f" {self.key:<3}", style="bold")
+        left = Text(f" {self.key:<3}", style="bold", no_wrap=True, overflow="ellipsis")
         left.append(self.text)
-        gap = max(2, width - left.cell_len - len(self.remark))
-        left.append(" " * gap)
-        left.append(self.remark)
+        gap = width - left.cell_len - len(self.remark)
+        if gap >= 2:
+            left.append(" " * gap)
+            left.append(self.remark)
         return left
 
 
@@ -77,16 +78,22 @@ class Dialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Headings, lines, buttons."""
         box = Vertical(id="dialog", classes="bad" if self._bad else "")
-        box.border_title = Text(self._title)  # type: ignore[assignment]
+        box.border_title = Text(self._title)
         box.border_subtitle = "tab next   enter choose   esc close"
         with box:
             with VerticalScroll(id="dialog-text", can_focus=False):
                 for number, part in enumerate(self._parts):
                     if part.heading:
                         yield Static(Text(part.heading), classes="heading" if number else "heading first")
-                    yield Static(Text("\n".join(part.lines)), classes="lines")
+                    if part.lines:
+                        yield Static(Text("\n".join(part.lines)), classes="lines")
             for choice in self._choices:
-                button = Button(choice.label(), id=f"choice-{choice.id}", classes="choice", compact=True)
+                button = Button(
+                    choice.label(min(66, self.app.size.width - 8)),
+                    id=f"choice-{choice.id}",
+                    classes="choice",
+                    compact=True,
+                )
                 button.tooltip = f"{choice.text} ({choice.key})"
                 yield button
 
@@ -161,14 +168,24 @@ def diverged_dialog(run_id: str, step: int, reason: str, rate: float, kept: bool
     )
     choices = [Choice("close", "k", "Keep it as it is", "close, nothing changes")]
     if kept:
-        choices.insert(0, Choice("slower", "r", f"Resume from {step:,} at rate {slower:.3g}", "a new run, a tenth of the rate"))
+        choices.insert(
+            0,
+            Choice("slower", "r", f"Resume from {step:,} at rate {slower:.3g}", "in a new run"),
+        )
     choices.insert(
-        len(choices) - 1, Choice("form", "f", f"Put rate {slower:.3g} into the form", "then start when you like")
+        len(choices) - 1,
+        Choice("form", "f", f"Put rate {slower:.3g} into the form", "then start when you like"),
     )
     return Dialog(
         f"Run {safe_text(run_id, 40)} diverged",
         [
-            Part("What happened", (safe_text(reason, 200), f"The learning rate was {rate:.3g}; a lower one is the usual remedy.")),
+            Part(
+                "What happened",
+                (
+                    safe_text(reason[:1].upper() + reason[1:], 200),
+                    f"The learning rate was {rate:.3g}; a lower one is the usual remedy.",
+                ),
+            ),
             Part("What was kept", state),
             Part("What to do", ()),
         ],
@@ -199,7 +216,7 @@ class AskValue(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """Text, field, reason."""
         box = Vertical(id="dialog")
-        box.border_title = Text(self._title)  # type: ignore[assignment]
+        box.border_title = Text(self._title)
         box.border_subtitle = "enter take it   esc close"
         with box:
             yield Static(Text(self._text), classes="lines")

@@ -131,11 +131,22 @@ def _keys(screen: Screen[Any]) -> tuple[tuple[tuple[str, str], ...], tuple[tuple
 _KEY_NAMES = {"left_square_bracket": "[", "right_square_bracket": "]", "pageup": "pgup", "pagedown": "pgdn"}
 
 
+class SearchField(Input):
+    """The search; a question mark is no letter while nothing was typed."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether a key is text."""
+        if key == "question_mark" and not self.value:
+            return False
+        return super().check_consume_key(key, character)
+
+
 class HelpScreen(ModalScreen[None]):
     """The focused thing, its keys, and the glossary; typing searches."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="help.close"),
+        Binding("question_mark,f1", "close_untouched", "Close", show=False, priority=True),
         Binding("up", "scroll(-1)", "Up", id="help.up", show=False),
         Binding("down", "scroll(1)", "Down", id="help.down", show=False),
         Binding("pageup", "scroll(-10)", "Page up", id="help.page_up", show=False),
@@ -157,7 +168,7 @@ class HelpScreen(ModalScreen[None]):
                     yield Static(id="help-terms")
                 with VerticalScroll(id="help-right", can_focus=False):
                     yield Static(id="help-keys")
-            yield Input(id="help-search", placeholder="type to search the glossary", compact=True)
+            yield SearchField(id="help-search", placeholder="type to search the glossary", compact=True)
 
     def on_mount(self) -> None:
         """Explain what has the focus below."""
@@ -227,12 +238,15 @@ class HelpScreen(ModalScreen[None]):
         event.stop()
         self.action_close()
 
-    def on_key(self, event: object) -> None:
-        """A second question mark closes an untouched search."""
-        field = self.query_one("#help-search", Input)
-        if getattr(event, "key", "") == "question_mark" and not field.value:
-            getattr(event, "prevent_default")()  # noqa: B009
-            self.action_close()
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A second question mark closes; in a search it is a letter."""
+        if action == "close_untouched":
+            return bool(self.query("#help-search")) and not self.query_one("#help-search", Input).value
+        return super().check_action(action, parameters)
+
+    def action_close_untouched(self) -> None:
+        """Close where nothing was searched for."""
+        self.dismiss()
 
     def on_click(self, event: Click) -> None:
         """A click beside the box closes it."""

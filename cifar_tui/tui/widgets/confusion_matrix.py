@@ -21,8 +21,8 @@ from cifar_tui.tui.widgets.picture_views import colour, padded
 
 LABEL = 11
 CELL = 6
-SMALL_CELL = 4
-"""Width of a cell with more than twelve classes; columns then have no names."""
+SMALL_CELL = 3
+"""Width of a cell with more than twelve classes: numbers for names, and percent of the row for counts."""
 _SHORT = {"airplane": "plane", "automobile": "auto"}
 
 RGB = tuple[int, int, int]
@@ -179,8 +179,10 @@ class ConfusionMatrix(ScrollView, can_focus=True):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing to do without counts; enter only where a group can be opened."""
-        if action in {"worst", "percent", "walk"}:
+        if action in {"worst", "walk"}:
             return self._report is not None
+        if action == "percent":
+            return self._report is not None and self.cell == CELL
         if action == "open":
             return self._report is not None and self.can_open
         return super().check_action(action, parameters)

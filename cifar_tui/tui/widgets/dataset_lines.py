@@ -78,7 +78,7 @@ def row(
     built_in = dataset == "synthetic"
     state = "built in" if built_in else safe_text(status.state, 12)
     left = [(f"{sign} ", style), title, (f" {state}", "$muted" if built_in else style)]
-    if width < 32:
+    if width < 30:
         return ends(left if width > 19 else left[:2], [], width)
     if status.state in {"missing", "damaged"}:
         right = [(human_bytes(archive_bytes(dataset)), "$muted")]
@@ -110,7 +110,7 @@ def transfer_lines(dataset: str, transfer: Transfer, width: int) -> list[Content
     ]
 
 
-def missing_lines(dataset: str, state: str, free: int | None, folder: str) -> list[Content]:
+def missing_lines(dataset: str, state: str, free: int | None, folder: str, width: int) -> list[Content]:
     """What a download would take, before it begins, and the next key."""
     title, size, needed = TITLES[dataset], archive_bytes(dataset), unpacked_bytes(dataset)
     why = "is damaged; a download replaces it." if state == "damaged" else "is not on this disk yet."
@@ -125,11 +125,17 @@ def missing_lines(dataset: str, state: str, free: int | None, folder: str) -> li
         text = f"{human_bytes(free):>9}" + (f", {human_bytes(size + needed)} needed" if short else "")
         lines.append(Content.assemble(("free      ", "$muted"), (text, "$bad" if short else "$foreground")))
     lines += [
-        Content.assemble(("in ", "$muted"), (safe_text(folder, 200), "$muted")),
+        Content.assemble((f"in {_shortened(safe_text(folder), width - 3)}", "$muted")),
         Content(""),
         Content.assemble(("g", "bold $accent"), (f" Get {title}", "$foreground")),
     ]
     return lines
+
+
+def _shortened(path: str, width: int) -> str:
+    """The end of a path, which says most, at most `width` cells wide."""
+    cells = Content(path).cell_length
+    return path if cells <= width else "…" + path[-max(1, width - 1 - (cells - len(path))) :]
 
 
 def error_lines(error: BaseException, width: int, height: int) -> list[Content]:

@@ -340,5 +340,5 @@ class DatasetPane(Vertical, can_focus=True):
         if self._transfer is not None or left < 2 or state not in {"missing", "damaged"}:
             return []
         folder = str(self._folder)
-        lines = text.missing_lines(self._selected, state, self._free, folder)
+        lines = text.missing_lines(self._selected, state, self._free, folder, self.content_size.width)
         return lines if left >= len(lines) else [lines[0], lines[-1]]

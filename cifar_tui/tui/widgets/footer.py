@@ -93,12 +93,14 @@ class FooterLine(Widget):
         entries = list(self._wanted)
         width = self.size.width
         gap = 3
-        while len(entries) > 1 and _width(entries, gap) > width:
+        while len(entries) > 1 and _width(entries, gap) >= width:
             if gap > 2:
                 gap = 2
                 continue
             # Explain goes last: whoever knows it finds the rest.
-            index = next((i for i in range(len(entries) - 1, -1, -1) if entries[i][0] != "?"), len(entries) - 1)
+            index = next(
+                (i for i in range(len(entries) - 1, -1, -1) if entries[i][0] != "?"), len(entries) - 1
+            )
             del entries[index]
         text, self._spots = Text(" ", no_wrap=True, overflow="crop", end=""), []
         for key, name, pressed in entries:

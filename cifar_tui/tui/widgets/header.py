@@ -107,7 +107,9 @@ class HeaderLine(Widget):
         width = self.size.width
         if width < 1:
             return
-        text = Text.assemble(self._first(width), "\n", self._second(width), no_wrap=True, overflow="crop", end="")
+        text = Text.assemble(
+            self._first(width), "\n", self._second(width), no_wrap=True, overflow="crop", end=""
+        )
         if text != self._text or text.spans != self._text.spans:
             self._text = text
             self.refresh()
@@ -185,9 +187,13 @@ class HeaderLine(Widget):
             if title:
                 state = live.dataset.get("state")
                 unsure = state not in {"ready", "synthetic", None}
-                chips.append(self._chip(f"{title} {state}" if unsure else title, "warning" if unsure else "foreground"))
+                chips.append(
+                    self._chip(f"{title} {state}" if unsure else title, "warning" if unsure else "foreground")
+                )
             elif self.data_chip:
-                chips.append(self._chip(self.data_chip, "warning" if "no data" in self.data_chip else "foreground"))
+                chips.append(
+                    self._chip(self.data_chip, "warning" if "no data" in self.data_chip else "foreground")
+                )
             device = device_text(live)
             if device:
                 chips.append(self._chip(safe_text(device, 30), "foreground"))

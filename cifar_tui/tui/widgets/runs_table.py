@@ -198,8 +198,12 @@ class RunsTable(ScrollView, can_focus=True):
         self.post_message(self.Changed())
         self.post_message(self.Moved(self.current))
 
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width
+
     def _lay_out(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._shown) + HEADER_ROWS)
+        self.virtual_size = Size(1, len(self._shown) + HEADER_ROWS)
 
     def _follow(self) -> None:
         room = max(1, self.size.height - HEADER_ROWS)
@@ -220,15 +224,15 @@ class RunsTable(ScrollView, can_focus=True):
 
     def _columns(self) -> list[tuple[int, Column, int]]:
         """Place in `COLUMNS`, column and width of those that fit."""
-        width = self.size.width - 2
+        width = self._width - 2
         shown = [(place, column) for place, column in enumerate(COLUMNS) if width >= column.least]
         fixed = sum(column.width + 2 for _, column in shown if column.width)
-        rest = max(6, width - fixed)
+        rest = max(6, min(48, width - fixed))
         return [(place, column, column.width or rest) for place, column in shown]
 
     def render_line(self, y: int) -> Strip:
         """One row of cells of what is seen."""
-        base, width = self.rich_style, self.size.width
+        base, width = self.rich_style, self._width
         if y == 0:
             return self._heading(base).adjust_cell_length(width, base)
         place = y - HEADER_ROWS + self.scroll_offset.y

@@ -39,8 +39,9 @@ class TabLine(Widget):
             text.append(f" {TITLES[name]} ", style=here if name == self._tab else other)
             self._spots.append((begin, text.cell_len, name))
             text.append(" ")
-        text.append("  f6", style=Style(color=accent, bold=True))
-        text.append(" next pane", style=Style(color=muted))
+        if text.cell_len + 14 <= self.size.width:
+            text.append("  f6", style=Style(color=accent, bold=True))
+            text.append(" next pane", style=Style(color=muted))
         return text
 
     def on_click(self, event: events.Click) -> None:

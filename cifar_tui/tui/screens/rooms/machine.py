@@ -86,6 +86,7 @@ class RoomMachine(Vertical):
     def on_mount(self) -> None:
         """Measure while the room is in sight."""
         self.set_interval(1.0, self._measure)
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._write_log(again=True))
         self._measure()
         self._paint_run()
         self._write_log()

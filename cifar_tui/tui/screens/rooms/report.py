@@ -195,7 +195,7 @@ class RoomReport(VerticalScroll, can_focus=False):
         groups = self._groups(report)
         self._set("report-summary", report_text.summary(self._report, self._inner("report-summary")))
         self.query_one("#report-summary").border_subtitle = Content(
-            f"{safe_text(self._report.run, 40)}, step {self._report.step:,}"
+            f"{safe_text(self._report.run or 'not recorded', 40)}, step {self._report.step:,}"
         )
         pane = self.query_one("#report-matrix-pane")
         opened = f", {matrix.names[0]} and its like" if self._group is not None and matrix.names else ""
@@ -220,12 +220,9 @@ class RoomReport(VerticalScroll, can_focus=False):
 
     def _paint_cell(self) -> None:
         matrix = self.query_one(ConfusionMatrix)
-        said = matrix.said()
-        if matrix.can_open:
-            said = [*said, ("   enter", "bold $accent"), (" its classes", "$muted")]
-        elif self._group is not None:
-            said = [*said, ("   esc", "bold $accent"), (" all groups", "$muted")]
-        self.query_one("#report-cell", Static).update(Content.assemble(*said))
+        self.query_one("#report-cell", Static).update(Content.assemble(*matrix.said()))
+        hint = "enter its classes" if matrix.can_open else "esc all groups" if self._group is not None else ""
+        self.query_one("#report-matrix-pane").border_subtitle = hint
 
     # ---- keys ----
 
