@@ -218,6 +218,9 @@ class CifarTuiApp(Navigation):
 
     def on_copy_requested(self, message: CopyRequested) -> None:
         """Put a text on the clipboard and say so."""
+        if not message.text:
+            self.say("there is nothing to copy here")
+            return
         self.copy_to_clipboard(message.text)
         self.say(f"{message.what} copied")
 

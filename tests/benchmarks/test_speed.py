@@ -58,8 +58,7 @@ def test_training_beats_a_plain_loop_with_a_dataloader(
     pairs = [(rate(ours, steps), rate(plain.run, steps)) for _ in range(WINDOWS)]
     mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
-    print(
-        f"\n{preset}: {mine:.1f} steps/s, plain loop {theirs:.1f}, ratio {ratio:.2f} ({torch.get_num_threads()} threads)"
-    )
+    threads = torch.get_num_threads()
+    print(f"\n{preset}: {mine:.1f} steps/s, plain loop {theirs:.1f}, ratio {ratio:.2f}, {threads} threads")
     record_property("ratio", round(ratio, 2))
     assert ratio > 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from cifar_tui.charts import role_colour
 from cifar_tui.tui import theme
 from cifar_tui.tui.actions import ACTIONS
+from cifar_tui.tui.live import ALL_KINDS
 from cifar_tui.tui.settings import Settings
-from tests.tui.fake_session import make_app, ready, screen_text, until
+from tests.tui.fake_session import evaluation, make_app, progress, ready, screen_text, started, until
 
 
 async def test_at_120_by_40_all_five_panes_are_in_sight(tmp_path: Path) -> None:
@@ -225,9 +227,6 @@ async def test_the_first_start_is_not_shown_where_there_is_a_run(tmp_path: Path)
 
 
 async def test_outside_text_in_the_header_is_shown_and_not_obeyed(tmp_path: Path) -> None:
-    from cifar_tui.tui.live import ALL_KINDS
-    from tests.tui.fake_session import progress, started
-
     app = make_app(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(pilot)
@@ -238,3 +237,48 @@ async def test_outside_text_in_the_header_is_shown_and_not_obeyed(tmp_path: Path
         await pilot.pause()
         assert "[red]x[/] [@click=app.q" in screen_text(app)
         assert "\x1b" not in re.sub(r"\s", "", screen_text(app))
+
+
+async def test_help_and_palette_open_on_their_keys_and_close_again(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "Loss chart" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is app.dashboard)
+        await pilot.press("ctrl+p")
+        await pilot.press(*"colour-blind")
+        await until(pilot, lambda: "Colour-blind palette" in screen_text(app))
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: app.theme == theme.DARK_BLIND)
+
+
+async def test_every_key_of_the_footer_does_something_that_can_be_seen(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        for event in (started(), progress(100), evaluation(100, "train"), evaluation(100), progress(200)):
+            app.live.add(event)
+        app.dashboard.show_live(app.live, ALL_KINDS)
+        for pane in ("loss", "report", "dataset"):
+            app.dashboard.focus_pane(pane)
+            await pilot.pause()
+            keys = [key for key, _name, _pressed in app.dashboard.query_one("FooterLine")._wanted]
+            for key in keys:
+                if key in {"q", "space", "^p"}:
+                    continue
+                await pilot.pause(0.3)
+                before = screen_text(app)
+                await pilot.press({"?": "question_mark", "+": "plus"}.get(key, key))
+                end = time.monotonic() + 5
+                while screen_text(app) == before:
+                    assert time.monotonic() < end, f"{key} in {pane} does nothing that can be seen"
+                    await pilot.pause(0.02)
+                if app.screen is not app.dashboard:
+                    await pilot.press("escape")
+                    await until(pilot, lambda: app.screen is app.dashboard)
+                if app.dashboard.grid.alone:
+                    await pilot.press("z")
+                app.desk.stop_everything("next")
+                await until(pilot, lambda: app.desk.download is None)

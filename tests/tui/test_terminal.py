@@ -69,7 +69,7 @@ def test_a_signal_while_training_saves_the_run_and_restores_the_terminal(tmp_pat
 
 
 @pytest.mark.slow
-def test_quitting_while_training_asks_and_saves(tmp_path: Path) -> None:
+def test_fault_088_quitting_while_training_asks_and_saves(tmp_path: Path) -> None:
     with Terminal(tmp_path) as terminal:
         begin_training(terminal)
         terminal.press("q")
@@ -78,6 +78,23 @@ def test_quitting_while_training_asks_and_saves(tmp_path: Path) -> None:
         assert terminal.wait_end(5.0) == 0
         terminal.assert_restored()
     assert ending(tmp_path)["reason"] == "the app was closed"
+
+
+@pytest.mark.slow
+def test_leaving_while_torch_is_loaded_does_not_wait_for_it(tmp_path: Path) -> None:
+    with Terminal(tmp_path) as terminal:
+        terminal.wait_for("Welcome")
+        terminal.press("d")
+        terminal.wait_for("Quick look")
+        terminal.press("q")
+        terminal.wait_for("Start training")
+        terminal.press(" ")
+        terminal.wait_for("loading torch")
+        terminal.press("q")
+        terminal.wait_for("just starting")
+        terminal.press("s")
+        assert terminal.wait_end(3.0) == 0
+        terminal.assert_restored()
 
 
 def test_quitting_restores_the_terminal(tmp_path: Path) -> None:
@@ -91,7 +108,7 @@ def test_quitting_restores_the_terminal(tmp_path: Path) -> None:
         terminal.assert_restored()
 
 
-def test_suspending_gives_the_terminal_back_and_going_on_paints_anew(tmp_path: Path) -> None:
+def test_fault_096_suspending_gives_the_terminal_back_and_going_on_paints_anew(tmp_path: Path) -> None:
     with Terminal(tmp_path) as terminal:
         terminal.wait_for("Welcome")
         terminal.pump(0.5)

@@ -139,7 +139,7 @@ def error_dialog(error: BaseException, choices: Sequence[Choice] = ()) -> Dialog
 
 def quit_dialog(run_id: str, step: int, target: int) -> Dialog:
     """Asked before the app ends a training."""
-    where = f"Step {step:,} of {target:,}" if target else "It is just starting"
+    where = f"Step {step:,} of {target:,}" if step else "It is just starting"
     return Dialog(
         f"Run {safe_text(run_id, 40)} is training" if run_id else "A training is under way",
         [
