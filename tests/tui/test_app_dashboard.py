@@ -256,7 +256,7 @@ async def test_help_and_palette_open_on_their_keys_and_close_again(tmp_path: Pat
 
 async def test_every_key_of_the_footer_does_something_that_can_be_seen(tmp_path: Path) -> None:
     app = make_app(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await ready(pilot)
         for event in (started(), progress(100), evaluation(100, "train"), evaluation(100), progress(200)):
             app.live.add(event)
