@@ -27,6 +27,23 @@ class TerminalDriver(LinuxDriver):
     dropped = False
     """Output was dropped since the last `take_dropped`."""
 
+    _active = False
+
+    def start_application_mode(self) -> None:
+        """Take the terminal."""
+        self._active = True
+        super().start_application_mode()
+
+    def stop_application_mode(self) -> None:
+        """Give it back."""
+        self._active = False
+        super().stop_application_mode()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Take the terminal again, unless we have it: SIGCONT may come twice, or without a stop before it."""
+        if not self._active:
+            super()._sigcont_application()
+
     def write(self, data: str) -> None:
         """Queue output; drop it where the queue is full, as the terminal is then not read."""
         writer = self._writer_thread

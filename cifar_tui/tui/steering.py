@@ -171,6 +171,8 @@ class Steering(App[None]):
     def session_ended(self, session: SessionLike) -> None:
         """Say how it ended: a dialog for what needs a decision, a notice for the rest."""
         error, ended = session.error, session.ended
+        if error is not None and (pane := self.dashboard.pane("dataset")) is not None:
+            pane.show_transfer(None)  # a download that the training began is over with it
         if isinstance(error, InterruptedBySignal):
             self.live.reset()
             self.say("stopped before the training began; nothing was recorded")
@@ -189,7 +191,7 @@ class Steering(App[None]):
     def _show_failure(self, error: BaseException) -> None:
         from cifar_tui.tui.screens.dialogs import Choice, error_dialog
 
-        if not (isinstance(error, CifarTuiError) and error.id == "E-DATA-UNVERIFIED"):
+        if not (isinstance(error, CifarTuiError) and error.id in {"E-DATA-UNVERIFIED", "E-DATA-HASH"}):
             self.show_error(error)
             return
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cifar_tui.errors import NotThereError, UsageError
+from cifar_tui.errors import DamagedError, NotThereError, UsageError
 from tests.tui.fake_session import FakeSession, make_app, progress, ready, screen_text, started, until
 
 
@@ -265,3 +265,18 @@ async def test_the_switch_interval_is_short_only_while_training(tmp_path: Path) 
         await pilot.press("s")
         await until(pilot, lambda: app.desk.thread is None)
     assert sys.getswitchinterval() == before
+
+
+@pytest.mark.parametrize("id", ["E-DATA-UNVERIFIED", "E-DATA-HASH"])
+async def test_data_of_unknown_origin_can_be_taken_all_the_same(tmp_path: Path, id: str) -> None:
+    class Refuses(FakeSession):
+        fails = DamagedError("cifar10 has an unknown hash", id=id)
+
+    app = make_app(tmp_path, Refuses)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await pilot.press("space")
+        await until(pilot, lambda: "Train on it all the same" in screen_text(app))
+        await pilot.press("u")
+        await until(pilot, lambda: len(app.sessions) == 2)
+        assert [session.request.allow_unverified for session in app.sessions] == [False, True]
