@@ -48,11 +48,9 @@ def run_app() -> int:
     if code is not None:  # this is the parent, and the app has ended
         return code
     gc.disable()  # no pause before the first paint; the app switches it on again once its panes are there
-    from cifar_tui.datasets.places import data_dir
-    from cifar_tui.runs.directory import runs_dir
     from cifar_tui.tui import app
 
-    return app.run_app(data_dir(None), runs_dir(None))
+    return app.run_app()
 
 
 def open_app() -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -52,8 +53,8 @@ class CifarTuiApp(Navigation):
     """The whole app.
 
     Args:
-        data_dir: where datasets are.
-        runs_dir: where runs are.
+        data_dir: where datasets are; None for the usual folder, found after the first paint.
+        runs_dir: where runs are; None likewise.
         settings: what is remembered; None to read it.
         session_factory: makes a session of a request; tests give another.
     """
@@ -76,8 +77,8 @@ class CifarTuiApp(Navigation):
 
     def __init__(
         self,
-        data_dir: Path,
-        runs_dir: Path,
+        data_dir: Path | None = None,
+        runs_dir: Path | None = None,
         *,
         settings: Settings | None = None,
         session_factory: Callable[[TrainRequest], SessionLike] = make_session,
@@ -85,7 +86,10 @@ class CifarTuiApp(Navigation):
         first_start: bool = True,
     ) -> None:
         super().__init__(driver_class=driver_class)
-        self.data_dir, self.runs_dir = data_dir, runs_dir
+        if data_dir is not None:
+            self.data_dir = data_dir
+        if runs_dir is not None:
+            self.runs_dir = runs_dir
         self.settings = settings if settings is not None else Settings.load()
         self.desk = TrainingDesk(session_factory)
         self.dashboard = Dashboard(self.settings)
@@ -97,6 +101,20 @@ class CifarTuiApp(Navigation):
             self.register_theme(themes.build(name))
         self._begin_with_theme(self.settings.theme if self.settings.theme in themes.NAMES else themes.DARK)
 
+    @cached_property
+    def data_dir(self) -> Path:  # type: ignore[override]
+        """Where datasets are."""
+        from cifar_tui.datasets.places import data_dir
+
+        return data_dir(None)
+
+    @cached_property
+    def runs_dir(self) -> Path:  # type: ignore[override]
+        """Where runs are."""
+        from cifar_tui.runs.directory import runs_dir
+
+        return runs_dir(None)
+
     def _begin_with_theme(self, name: str) -> None:
         """The first theme, set without parsing every style a second time as a later change does."""
         self.set_reactive(App.theme, name)
@@ -107,7 +125,9 @@ class CifarTuiApp(Navigation):
         self.stylesheet.set_variables(self.get_css_variables())
 
     def read_styles(self) -> None:
-        """The styles of the panes, once they are about to be made."""
+        """The styles of the panes and the folders, once the panes are about to be made."""
+        for folder in (self.data_dir, self.runs_dir):  # an error here ends the app with its message
+            assert isinstance(folder, Path)
         self.stylesheet.read_all(sorted(set(_STYLES.glob("*.tcss")) - {_STYLES / "app.tcss"}))
         self.stylesheet.reparse()
 
@@ -329,10 +349,11 @@ def terminal_driver() -> Any:
     return TerminalDriver
 
 
-def run_app(data_dir: Path, runs_dir: Path) -> int:
-    """Open the app and wait for its end; returns the exit code.
+def run_app(data_dir: Path | None = None, runs_dir: Path | None = None) -> int:
+    """Open the app on its folders, None for the usual ones, and wait for its end; returns the exit code.
 
     Raises:
+        CifarTuiError: a folder that cannot be used.
         Exception: an exception of ours that ended the app, after the run was saved and the terminal restored.
     """
     app = CifarTuiApp(data_dir, runs_dir, driver_class=terminal_driver())

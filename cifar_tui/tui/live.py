@@ -6,9 +6,8 @@ from collections import deque
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cifar_tui import events
-
 if TYPE_CHECKING:
+    from cifar_tui import events
     from cifar_tui.runs.directory import RunDirectory
     from cifar_tui.runs.series import SeriesBuilder
 
@@ -26,7 +25,9 @@ Status = Literal[
 ]
 LIVE: frozenset[str] = frozenset({"starting", "training", "paused", "evaluating", "saving"})
 ENDED: frozenset[str] = frozenset({"done", "stopped", "diverged", "failed"})
-ALL_KINDS: frozenset[str] = frozenset({*events.EVENTS, "status"})
+ALL_KINDS: frozenset[str] = frozenset(
+    {"run_started", "phase", "progress", "evaluation", "checkpoint", "note", "run_ended", "status"}
+)
 NOTE_LIMIT = 1000
 MARK_LIMIT = 5000
 PROGRESS_LIMIT = 5_000

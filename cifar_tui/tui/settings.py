@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +78,8 @@ class Settings:
             settings.path = path or settings_path()
             with settings.path.open("rb") as file:
                 text = file.read(_LIMIT)
+            import tomllib
+
             settings._take(tomllib.loads(text.decode("utf-8")))
         return settings
 

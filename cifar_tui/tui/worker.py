@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cifar_tui import events
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
 
 if TYPE_CHECKING:
+    from cifar_tui import events
     from cifar_tui.datasets.transfer import Transfer
     from cifar_tui.engine.control import Control
     from cifar_tui.mailbox import Mailbox
@@ -200,6 +200,8 @@ class TrainingDesk:
 
     def start(self, request: TrainRequest, live: LiveRun | None = None) -> TrainingThread:
         """A session in a thread that the app's worker begins; `live` holds the history of a resumed run."""
+        from cifar_tui import events
+
         assert self.thread is None
         session = self._factory(request)
         config = request.recipe.config if request.recipe is not None else None

@@ -70,7 +70,7 @@ async def test_curves_legend_and_last_values_are_in_the_cells(tmp_path: Path) ->
     app = both(tmp_path)
     async with app.run_test(size=SIZE):
         app.tell(live_run())
-        await app.until(lambda: "65.0%" in drawn(app, 1))
+        await app.until(lambda: "65.0%" in drawn(app, 1) and "1.500" in drawn(app))
         assert border(app)[0] == "Loss  ━━ train  ━━ test  ·· notebook, with penalty"
         assert border(app, 1)[0] == "Accuracy  ━━ train  ━━ test  ·· notebook"
         assert border(app)[1] == "x step  l linear  +- smooth 0.6  m braille  v rates"

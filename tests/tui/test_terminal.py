@@ -182,3 +182,10 @@ def test_no_torch_is_loaded_before_a_training_asks_for_it(tmp_path: Path) -> Non
         terminal.press("q")
         assert terminal.wait_end() == 0
         assert b"TORCH False" in terminal.raw
+
+
+def test_a_folder_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) -> None:
+    with Terminal(tmp_path, environment={"CIFAR_TUI_RUNS_DIR": " "}) as terminal:
+        assert terminal.wait_end() == 2
+        terminal.assert_restored()
+        assert b"is no folder name" in terminal.raw and b"Traceback" not in terminal.raw
