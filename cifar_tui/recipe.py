@@ -17,7 +17,7 @@ from typing import Any, Literal
 from cifar_tui import catalog
 from cifar_tui.config import OPTIONS, SECTIONS, RunConfig, check_value, find_option, parse_value, repr_short
 from cifar_tui.errors import ConfigFileError, UsageError, from_os_error
-from cifar_tui.text import did_you_mean, safe_text
+from cifar_tui.text import safe_text
 
 FILE_LIMIT = 1_000_000
 CHOICES = {"model": "models", "optimizer": "optimizers", "schedule": "schedules"}
@@ -368,7 +368,6 @@ __all__ = [
     "Rule",
     "check_rules",
     "describe",
-    "did_you_mean",
     "read_file",
     "resolve",
     "uses",
