@@ -7,10 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    if not sys.argv[1:]:
-        from cifar_tui.cli.start import main as open_app
+    from cifar_tui.cli import start
 
-        sys.exit(open_app())  # the app, without loading the commands
+    if start.folders_of(sys.argv[1:]) is not None:
+        sys.exit(start.main(sys.argv[1:]))  # the app, without loading the commands
     from cifar_tui.cli.main import run
 
     sys.exit(run(sys.argv[1:]))

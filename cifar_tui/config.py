@@ -156,7 +156,7 @@ class RunConfig(BaseModel):
         advanced=True,
     )
     evaluate_growth: float = _option(
-        1.1,
+        1.35,
         "evaluation",
         "Each gap between exponential evaluations is this much longer.",
         ge=1.0,
@@ -167,7 +167,7 @@ class RunConfig(BaseModel):
         2000, "evaluation", "Pictures a batch of evaluation.", unit="images", ge=1, le=60_000
     )
     eval_train_examples: int = _option(
-        10_000,
+        1_000,
         "evaluation",
         "Training pictures evaluated under way; the last evaluation takes all of them.",
         unit="images",
@@ -183,14 +183,17 @@ class RunConfig(BaseModel):
     threads: int = _option(
         0,
         "run",
-        "CPU threads of the engine; 0: as many as there are cores.",
+        "CPU threads of the engine; 0 or auto: measured, and again when the rate collapses.",
         unit="threads",
         ge=0,
         le=1024,
         advanced=True,
     )
-    engine: Literal["auto", "eager", "fused"] = _option(
-        "auto", "run", "How steps are run; auto: the fastest that can do it.", advanced=True
+    engine: Literal["auto", "eager", "compiled", "graph", "graph+compiled", "fused"] = _option(
+        "auto",
+        "run",
+        "How steps are run; auto: the fastest that can do it. fused is for the CPU, graph for CUDA.",
+        advanced=True,
     )
     checkpoint_keep: int = _option(
         10, "run", "Newest checkpoints kept, the best one apart.", ge=0, le=100_000
@@ -310,7 +313,7 @@ def find_option(name: str) -> Option:
     )
 
 
-_INTEGER = re.compile(r"[+-]?[0-9]+(?:_[0-9]+)*\Z", re.ASCII)
+_INTEGER = re.compile(r"(?!.{101})[+-]?[0-9]+(?:_[0-9]+)*\Z", re.ASCII)
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z", re.ASCII)
 _DEVICE = re.compile(r"(?:auto|cpu|mps|cuda(?::[0-9]{1,3})?)\Z", re.ASCII)
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
@@ -322,7 +325,7 @@ def parse_value(option: Option, text: str) -> Any:
     Integers are ASCII digits with an optional sign, and single underscores between digits (``20_000``).
     Numbers may have a fraction and an exponent (``1e-4``). Spaces, other digits, hexadecimals, NaN and
     infinities are not numbers. Booleans are true/false, yes/no, on/off. The word ``none`` unsets an option
-    that may be absent.
+    that may be absent; ``auto`` threads are 0.
 
     Raises:
         UsageError: the text does not follow the grammar, or the value is out of range.
@@ -330,10 +333,8 @@ def parse_value(option: Option, text: str) -> Any:
     if option.optional and text == "none":
         return None
     value: Any = text
-    if option.kind == "int":
-        value = (
-            int(text) if len(text) <= 100 and _INTEGER.match(text) else _refuse(option, text, "an integer")
-        )
+    if option.kind == "int" and (option.name, text) != ("threads", "auto"):
+        value = int(text) if _INTEGER.match(text) else _refuse(option, text, "an integer")
     elif option.kind == "float":
         value = float(text) if len(text) <= 100 and _FLOAT.match(text) else _refuse(option, text, "a number")
     elif option.kind == "bool":
@@ -348,8 +349,8 @@ def check_value(option: Option, value: Any) -> Any:
     Raises:
         UsageError: wrong type, out of range, or not one of the choices; the field and its range are named.
     """
-    if value is None and option.optional:
-        return None
+    if (value is None and option.optional) or (option.name, value) == ("threads", "auto"):
+        return None if value is None else 0
     expected: Any = {"int": int, "float": (int, float), "bool": bool, "choice": str, "text": str}[option.kind]
     if not isinstance(value, expected) or (option.kind in {"int", "float"} and isinstance(value, bool)):
         names = {"int": "an integer", "float": "a number", "bool": "true or false"}

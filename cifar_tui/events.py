@@ -185,6 +185,8 @@ class Note(Event):
         id: a stable id, such as ``W-DATA-UNVERIFIED``.
         text: one sentence.
         step: steps done.
+        values: the same for programs, where there is more than the sentence: `threads`, `before`, `cause` and
+            `rates` of ``I-THREADS`` and ``W-THREADS``.
     """
 
     kind: ClassVar[str] = "note"
@@ -192,6 +194,7 @@ class Note(Event):
     id: str
     text: str
     step: int = 0
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

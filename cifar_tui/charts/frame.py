@@ -62,8 +62,8 @@ def draw(spec: ChartSpec) -> str:
         note = "no points yet" if all(points.bad_x.size == 0 for _, points in cleaned) else "no finite values"
         grid.put(TOP + height // 2, LEFT + (width - len(note)) // 2, note, style(spec, "muted"))
     else:
+        _draw_last_values(grid, spec, drawn)  # before the texts of marks, which can stand elsewhere
         labels.draw_marks(grid, spec, x_axis, y_axis)
-        _draw_last_values(grid, spec, drawn)
     if y_axis is not None:
         _draw_rules(grid, spec, y_axis)
     return grid.text(spec.colour)

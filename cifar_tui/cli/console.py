@@ -250,8 +250,10 @@ def banner(event: events.RunStarted) -> str:
     if where == "cpu":
         threads = device.get("threads", "?")
         where += f" ({threads} thread{'' if threads == 1 else 's'})"
-    else:
-        where += f" ({safe_text(device.get('name', '?'), 40)})"
+    elif device.get("name"):
+        where += f" ({safe_text(device['name'], 40)})"
+    if device.get("engine"):
+        where += f", engine {safe_text(device['engine'], 20)}"
     config, dataset = event.config, event.dataset
     name = safe_text(dataset.get("name", ""))
     if dataset.get("state") == "unverified":

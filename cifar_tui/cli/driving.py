@@ -14,6 +14,8 @@ from cifar_tui.cli.console import Screen, View, make_view
 from cifar_tui.cli.report_text import Places, charts_text, run_events, training_report
 from cifar_tui.cli.signals import SignalWatch, leave_at_once
 from cifar_tui.errors import CifarTuiError, DivergedError, InterruptedBySignal
+from cifar_tui.memory import keep_freed_memory
+from cifar_tui.text import safe_text
 
 if TYPE_CHECKING:
     from cifar_tui.session import Session, TrainRequest
@@ -32,6 +34,7 @@ def train(
     charts: bool | None = None,
     next_commands: bool = True,
     quiet: bool = False,
+    view: View | None = None,
 ) -> Session:
     """Run a request to its end and print its report.
 
@@ -42,6 +45,7 @@ def train(
         charts: whether to draw charts at the end; None where there is a terminal.
         next_commands: whether to say what to do next.
         quiet: show nothing while it runs nor at its end.
+        view: shows the events; None for the usual one.
 
     Returns:
         The session, at its end.
@@ -53,7 +57,7 @@ def train(
     from cifar_tui.session import Session
 
     session, screen = Session(request), Screen.current()
-    view = View() if quiet else make_view(screen, as_json)
+    view = view or (View() if quiet else make_view(screen, as_json))
     with SignalWatch() as watch:
         _drive(session, view, watch, as_json or quiet)
     ended, error = session.ended, session.error
@@ -77,6 +81,7 @@ def train(
 
 def _drive(session: Session, view: View, watch: SignalWatch, as_json: bool) -> None:
     worker = threading.Thread(target=session.run, name="training", daemon=True)
+    keep_freed_memory()
     worker.start()
     shown: View = view
     told_at = 0.0
@@ -189,7 +194,7 @@ def _print_end(session: Session, screen: Screen, *, charts: bool) -> None:
     if ended.step == 0:
         common.say("steps is 0: the initial weights were evaluated and saved, nothing was trained\n")
     else:
-        common.say(f"{ended.state}: {ended.reason}\n")
+        common.say(f"{ended.state}: {safe_text(ended.reason)}\n")
     print(training_report(ended, trainer.reports, screen, run_path=run_path), flush=True)
 
 

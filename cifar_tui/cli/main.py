@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 import cifar_tui
+from cifar_tui.cli.common import DataDir, RunsDir
 from cifar_tui.errors import CifarTuiError, InterruptedBySignal, StorageError, UsageError
 from cifar_tui.text import nearest, safe_text
 
@@ -31,13 +32,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "presets": ("choices", "presets", "Presets: recipes with a name."),
     "train": ("train", "app", "Train a model, or go on with a run."),
     "evaluate": ("evaluate", "app", "Report of a run on train and test."),
-    "runs": ("runs", "app", "Runs: list, show, rename, delete, export."),
+    "runs": ("runs", "app", "Runs: list, show, compare, plot, pause, stop, rename, delete, export."),
+    "watch": ("watch", "app", "Watch a run that another process trains."),
     "fork": ("fork", "app", "A new run from a checkpoint of another."),
     "parity": ("parity", "app", "The original notebook's two trainings, ours beside theirs."),
+    "bench": ("bench", "app", "Steps per second on this machine, beside plain PyTorch loops."),
+    "config": ("config", "app", "Settings and folders, and where each comes from."),
     "doctor": ("doctor", "app", "What this machine has, and whether all is well."),
 }
 
-GROUPS = {"data", "runs"}  # they need another word
+GROUPS = {"data", "runs", "config"}  # they need another word
 
 EPILOG = (
     "Exit codes: 0 done; 1 our own bug; 2 usage; 3 diverged; 65 damaged; 66 not there; 69 network or "
@@ -89,11 +93,13 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def root(
     ctx: typer.Context,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Train and understand CIFAR models from a terminal.
 
-    Without a command the app opens. First steps: cifar-tui demo
+    Without a command the app opens, on --data-dir and --runs-dir. First steps: cifar-tui demo
     """
     if version:
         print(f"cifar-tui {cifar_tui.__version__}")
@@ -101,7 +107,13 @@ def root(
     if ctx.invoked_subcommand is None:
         from cifar_tui.cli.start import open_app
 
-        open_app()
+        open_app(data_dir, runs_dir)
+    for flag, value in (("--data-dir", data_dir), ("--runs-dir", runs_dir)):
+        if value is not None:
+            raise UsageError(
+                f"{flag} stands before a command; there it is for the app, a command takes it after its name",
+                hint=f"cifar-tui {ctx.invoked_subcommand} --help",
+            )
 
 
 def run(arguments: list[str]) -> int:

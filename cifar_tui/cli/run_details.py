@@ -99,6 +99,7 @@ def _facts(found: dict[str, Any]) -> str:
         ("created", local_time(found["created"])),
         ("forked from", f"{parent.get('run')} at step {parent.get('step')}" if parent else ""),
         ("device", device),
+        ("engine", safe_text(found["device"].get("engine", ""), 20)),
         ("versions", versions),
         ("size", human_bytes(found["bytes"])),
         ("where", found["path"]),

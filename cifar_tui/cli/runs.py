@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cifar_tui.cli import common
-from cifar_tui.errors import CannotCreateError, UsageError, from_os_error
+from cifar_tui.cli import common, compare, plot, run_control, run_export
+from cifar_tui.errors import UsageError
 from cifar_tui.text import did_you_mean, human_bytes, safe_text
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.directory import RunDirectory
     from cifar_tui.runs.report import RunSummary
 
-app = common.new_app(help="Runs: list, show, rename, delete, export.")
+app = common.new_app(help="Runs: list, show, compare, plot, pause, stop, rename, delete, export.")
 SORTS = ("created", "best", "name")
-FORMATS = ("plot-points", "csv")
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, see: cifar-tui runs list.")]
 
@@ -65,6 +63,14 @@ def show(run: Run, runs_dir: common.RunsDir = None, as_json: common.Json = False
         common.print_json(found)
     else:
         print(details_text(found))
+
+
+app.command("compare", epilog="Example: cifar-tui runs compare fnn-cifar10-1 first-try")(compare.compare)
+app.command("plot", epilog="Example: cifar-tui runs plot fnn-cifar10-1 first-try --metric loss")(plot.plot)
+app.command("pause", epilog="Example: cifar-tui runs pause fnn-cifar10-1")(run_control.pause)
+app.command("unpause", epilog="Example: cifar-tui runs unpause fnn-cifar10-1")(run_control.unpause)
+app.command("stop", epilog="Example: cifar-tui runs stop fnn-cifar10-1 --evaluate")(run_control.stop)
+app.command("change", epilog="Example: cifar-tui runs change fnn-cifar10-1 --steps 20000")(run_control.change)
 
 
 @app.command(epilog="Example: cifar-tui runs rename fnn-cifar10-1 first-try")
@@ -115,50 +121,9 @@ def delete(
         common.print_json({"deleted": [run.id for run in found], "bytes": sum(sizes)})
 
 
-@app.command(epilog="Example: cifar-tui runs export fnn-cifar10-1 points.json --format plot-points")
-def export(
-    run: Run,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - for standard output.")],
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="plot-points (training_plot_points.json of the original notebook) or csv.",
-        ),
-    ] = "csv",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
-    runs_dir: common.RunsDir = None,
-) -> None:
-    """Write the curves of a run to a file.
-
-    csv has a line for each value: step, split, metric, value; split train-batch is the training steps.
-    """
-    if format_ not in FORMATS:
-        raise UsageError(f'--format is "{safe_text(format_, 40)}"', hint=did_you_mean(format_, FORMATS))
-    from cifar_tui.runs.directory import RunDirectory
-
-    found = RunDirectory.open(common.runs_dir(runs_dir), run)
-    target = None if file == "-" else Path(file).expanduser()
-    if target is not None and target.is_dir():
-        raise CannotCreateError(f"{target} is a folder, expected the name of a file")
-    if target is not None and target.exists() and not force:
-        raise CannotCreateError(
-            f"{target} exists already",
-            state="nothing changed",
-            hint="add --force to replace it, or name another",
-        )
-    text, count = _points(found) if format_ == "plot-points" else _csv(found)
-    if target is None:
-        sys.stdout.write(text)
-        return
-    from cifar_tui.fsio import replace_bytes
-
-    try:
-        replace_bytes(target, text.encode("utf-8"))
-    except OSError as error:
-        raise from_os_error(error, "write", target) from None
-    common.say(f"wrote {safe_text(target)}: {count} points")
+app.command("export", epilog="Example: cifar-tui runs export fnn-cifar10-1 curves.csv --format csv")(
+    run_export.export
+)
 
 
 def folder_bytes(path: Path) -> int:
@@ -243,34 +208,3 @@ def _ask(names: list[str], size: int, runs_dir: str | None) -> None:
     if not typer.confirm(f"delete {words} with checkpoints ({human_bytes(size)})?", err=True):
         common.say("nothing was deleted")
         raise typer.Exit(0)
-
-
-def _points(run: RunDirectory) -> tuple[str, int]:
-    from cifar_tui.fsio import dump_json
-    from cifar_tui.runs.reader import read_events
-    from cifar_tui.runs.series import training_plot_points
-
-    points = training_plot_points(read_events(run.events_path).events)
-    return "".join(dump_json(point) + "\n" for point in points), len(points)
-
-
-def _csv(run: RunDirectory) -> tuple[str, int]:
-    import csv
-    import io
-    import math
-
-    from cifar_tui.runs.reader import read_events
-    from cifar_tui.runs.series import curves
-
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["step", "split", "metric", "value"])
-    rows: list[Any] = [
-        (step, split, metric, value)
-        for (split, metric), curve in curves(read_events(run.events_path).events).items()
-        for step, value in zip(curve.step.tolist(), curve.value.tolist(), strict=True)
-        if math.isfinite(value)
-    ]
-    rows.sort(key=lambda row: row[0])
-    writer.writerows(rows)
-    return out.getvalue(), len(rows)

@@ -8,9 +8,16 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cifar_tui.errors import CifarTuiError, UsageError
+from cifar_tui.text import safe_text
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FOLDERS = ("--data-dir", "--runs-dir")
 _HINT = "cifar-tui train --preset seed-fnn works without one; cifar-tui --help lists all commands"
 
 
@@ -35,13 +42,39 @@ def check_terminal() -> None:
         )
 
 
-def run_app() -> int:
+def folders_of(arguments: Sequence[str]) -> tuple[str | None, str | None] | None:
+    """The folders for the app where the command line asks for the app and no more; None for anything else.
+
+    Args:
+        arguments: words after the command's name; ``--data-dir X``, ``--data-dir=X`` and likewise
+            ``--runs-dir`` are understood here, so that the first paint does not wait for Typer.
+    """
+    found: dict[str, str] = {}
+    words = iter(arguments)
+    for word in words:
+        flag, sign, value = word.partition("=")
+        if flag not in _FOLDERS:
+            return None
+        following = value if sign else next(words, None)
+        if following is None or (not sign and following.startswith("-")):
+            return None
+        found[flag] = following
+    return found.get("--data-dir"), found.get("--runs-dir")
+
+
+def run_app(data_dir: str | None = None, runs_dir: str | None = None, *, watch: str | None = None) -> int:
     """Open the app and wait for its end; returns the exit code.
 
+    Args:
+        data_dir: where datasets are, as the user wrote it; None for the usual folder.
+        runs_dir: where runs are; None likewise.
+        watch: id of the run to open.
+
     Raises:
-        UsageError: there is no terminal for it.
+        UsageError: there is no terminal for it, or a folder's name is none.
     """
     check_terminal()
+    data, runs = _folder(_FOLDERS[0], data_dir), _folder(_FOLDERS[1], runs_dir)
     from cifar_tui.tui.supervisor import supervise
 
     code = supervise()
@@ -50,25 +83,41 @@ def run_app() -> int:
     gc.disable()  # no pause before the first paint; the app switches it on again once its panes are there
     from cifar_tui.tui import app
 
-    return app.run_app()
+    return app.run_app(data, runs, watch=watch)
 
 
-def open_app() -> None:
+def _folder(flag: str, text: str | None) -> Path | None:
+    """A folder that was named, absolute; the app finds the usual one itself, after its first paint."""
+    if text is None:
+        return None
+    if not text.strip() or "\0" in text:
+        raise UsageError(f"{flag} is empty", hint=f"cifar-tui {flag} ./folder")
+    if flag == "--data-dir":
+        from cifar_tui.datasets.places import data_dir as resolve
+    else:
+        from cifar_tui.runs.directory import runs_dir as resolve
+    folder = resolve(text).absolute()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{flag}: {safe_text(folder, 200)} is no folder", hint=f"cifar-tui {flag} ./folder")
+    return folder
+
+
+def open_app(data_dir: str | None = None, runs_dir: str | None = None) -> None:
     """Open the app from the root command.
 
     Raises:
         UsageError: there is no terminal for it.
-        typer.Exit: it ended with a code other than 0.
+        typer.Exit: it ended.
     """
     import typer
 
-    raise typer.Exit(run_app())
+    raise typer.Exit(run_app(data_dir, runs_dir))
 
 
-def main() -> int:
-    """The command line without arguments; returns the exit code."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """The command line where `folders_of` understands all of it; returns the exit code."""
     try:
-        return run_app()
+        return run_app(*(folders_of(arguments) or (None, None)))
     except CifarTuiError as error:
         print(error.block(), file=sys.stderr)
         return error.exit_code

@@ -58,9 +58,16 @@ def train(
         typer.Option("--mirror", metavar="URL", help="Where to download from first; may be repeated."),
     ] = None,
     allow_unverified: AllowUnverified = False,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Train in a process of its own that outlives the terminal."),
+    ] = False,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the events as JSON, one a line.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the events as JSON, one a line; with --detach one object."),
+    ] = False,
 ) -> None:
     """Train a model, or go on with a run.
 
@@ -69,6 +76,9 @@ def train(
 
     Ctrl+C finishes the step, saves and ends; a second one leaves at once. A missing dataset is downloaded
     first.
+
+    With --detach the command ends once the training has begun, and prints the id of its run; see also
+    cifar-tui watch and cifar-tui runs stop. Errors before the first step are reported as ever.
     """
     from cifar_tui.session import TrainRequest
 
@@ -93,9 +103,13 @@ def train(
     if print_config:
         _print_config(request, as_json)
     elif resume is None or not _is_done(request, places, as_json):
+        from cifar_tui.cli import detach as detaching
         from cifar_tui.cli import driving
 
-        driving.train(request, places, as_json=as_json)
+        if detach:
+            detaching.train(request, places, as_json=as_json)
+        else:
+            driving.train(request, places, as_json=as_json)
 
 
 def _check_combination(

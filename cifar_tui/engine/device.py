@@ -15,6 +15,8 @@ import torch
 from cifar_tui.errors import UnavailableError, UsageError
 from cifar_tui.text import did_you_mean, safe_text
 
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # microseconds of CPU time in a period, and the period
+
 
 @dataclass(frozen=True)
 class Device:
@@ -96,9 +98,14 @@ def select(name: str = "auto", threads: int = 0) -> Device:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Cores that this process may run on: those it is bound to, and no more than a container is given."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    try:
+        quota, period = CONTAINER_LIMIT.read_text(encoding="ascii").split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # no container, or "max": no limit
+        return cores
 
 
 def _hardware_name(name: str) -> str:

@@ -58,7 +58,11 @@ class RunningMetrics:
 
 
 class StepTimes:
-    """Durations of the newest 100,000 steps, and the recent rate."""
+    """Durations of the newest 100,000 steps, and the recent rate.
+
+    Attributes:
+        newest_rate: steps a second of the newest chunk; 0 before the first.
+    """
 
     KEEP = 100_000
     WINDOW_SECONDS = 3.0
@@ -70,6 +74,7 @@ class StepTimes:
         self._recent_seconds = 0.0
         self.steps = 0
         self.seconds = 0.0
+        self.newest_rate = 0.0
 
     def add(self, durations: NDArray[np.float64], wall: float) -> None:
         """Take in one chunk: seconds of each step (steps,), and of the whole chunk."""
@@ -84,6 +89,7 @@ class StepTimes:
             self._recent_seconds -= old_wall
         self.steps += count
         self.seconds += wall
+        self.newest_rate = count / wall if wall > 0 else 0.0
 
     @property
     def rate(self) -> float:

@@ -46,6 +46,10 @@ class Rewind:
             self._step, self._files = step, self._dump()
             self._next = self._clock() + SNAPSHOT_SECONDS
 
+    def forget(self) -> None:
+        """Take a new snapshot next time: a replay from the old one would not give the same bits."""
+        self._next = 0.0
+
     def is_finite(self) -> bool:
         """Whether every weight is finite."""
         norms = torch._foreach_norm(list(self._module.parameters()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from torch.nn import functional
 
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
 from cifar_tui.models._modules import FeatureLayerNorm, ImageLayerNorm
+
+if TYPE_CHECKING:
+    from cifar_tui.engine.noise import Noise
 
 _MASK = (1 << 64) - 1
 
@@ -90,7 +93,9 @@ class EagerStep:
         learning_rate: Callable[[int], float],
         l2_reg: float,
         seed: int,
+        noise: Noise | None = None,
     ) -> None:
+        self._noise = noise  # where dropout is not drawn by the layers themselves
         self._module = module
         self._optimizer = optimizer
         self._split = split
@@ -125,7 +130,9 @@ class EagerStep:
         """Nothing is kept between steps."""
 
     def _one(self, step: int, losses: Tensor, correct: Tensor, index: int) -> None:
-        if self._draws:
+        if self._noise is not None:
+            self._noise.draw(self._noise.keys(step, 1))
+        elif self._draws:
             torch.manual_seed(step_seed(self._seed, step))
         rate = self._learning_rate(step)
         for group in self._optimizer.param_groups:

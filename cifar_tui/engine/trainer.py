@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ from cifar_tui.engine.rounds import Rounds
 from cifar_tui.engine.saving import CheckpointSink, Saver
 from cifar_tui.engine.schedule import EvaluationPlan, target_step
 from cifar_tui.engine.step import ChunkResult
+from cifar_tui.engine.telling import ended_event, progress_event
+from cifar_tui.engine.threads import ThreadPolicy
+from cifar_tui.engine.tuning import FIXED, Tuner
 from cifar_tui.errors import DivergedError
 
 CHUNK_SECONDS = 0.04  # the control is polled between chunks
@@ -68,6 +72,7 @@ class Trainer:
         control: requests from other threads.
         sink: where checkpoints go; None keeps none.
         run: id of the run, for the events.
+        threads: what may be done about the thread count of `device`; on a CPU only.
         clock: monotonic seconds.
     """
 
@@ -81,9 +86,10 @@ class Trainer:
         control: Control,
         sink: CheckpointSink | None = None,
         run: str = "",
+        threads: ThreadPolicy = FIXED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.config, self.data, self.device, self.control, self.run_id = config, data, device, control, run
+        self.config, self.data, self.control, self.run_id = config, data, control, run
         self._emit, self._clock = emit, clock
         place = device.torch_device
         named = {"train": data.train, "validation": data.validation, "test": data.test}
@@ -97,17 +103,36 @@ class Trainer:
         self._schedule = catalog.get("schedules", config.schedule)
         self.rate_factor = 1.0  # by changes of the learning rate under way
         self._engine, self._engine_note = choose(
-            config, self.module, self.optimizer, splits["train"], order, self._rate_at
+            config,
+            self.module,
+            self.optimizer,
+            splits["train"],
+            order,
+            self._rate_at,
+            steps=self.target,
+            tell=lambda text, name: self._note("W-ENGINE", text, {"engine": name}),
+            announce=lambda name: emit(events.Phase(time=time.time(), phase="compile", text=name)),
         )
         self.metrics = RunningMetrics()
         self.times = StepTimes()
         self.seconds = 0.0  # in training steps, resumed parts included
         self.rounds = Rounds(config, self.module, splits, data.names, emit, self._hurried, clock)
+        self.rounds.judge_batch = lambda: getattr(self._engine, "scores", None)
         self._saver = Saver(sink, config.checkpoint_seconds, emit, clock)
-        self._plan = EvaluationPlan(config, self.steps_per_epoch, clock)
+        self.plan = EvaluationPlan(config, self.steps_per_epoch, clock)
         self._losses: list[float] = []  # of the batches since the last progress event
         self._next_progress = 0.0
         self._rewind = Rewind(self.module, self._engine, self._files, self._load, clock)
+        self.tuner = Tuner(device, threads, self._note, self._rewind.forget)
+
+    @property
+    def device(self) -> Device:
+        """Where it trains, with the threads it has now."""
+        return self.tuner.device
+
+    def banner(self) -> dict[str, Any]:
+        """The device's banner and the engine that runs."""
+        return self.device.to_json() | {"engine": self._engine.name}
 
     @property
     def reports(self) -> dict[str, dict[str, Any]]:
@@ -122,9 +147,13 @@ class Trainer:
         Raises:
             StorageError: the last checkpoint could not be written.
         """
-        self._saver.begin()
+        with self._saver:
+            return self._run()
+
+    def _run(self) -> events.RunEnded:
         if self._engine_note is not None:
-            self._note("W-ENGINE", self._engine_note)
+            self._note("I-ENGINE", self._engine_note)
+        self.tuner.begin()
         self._emit(events.Phase(time=time.time(), phase="train", step=self.step))
         if self.step == 0:
             self._save("initial")  # so that a run killed in its first minute can go on too
@@ -145,6 +174,7 @@ class Trainer:
             if not self._rewind.is_finite():
                 return self._diverged(first + count - 1, "weights")
             self._account(result, wall)
+            self.tuner.after(count, wall)
             self._report_progress()
             if self._evaluation_due():
                 self._evaluate(final=False)
@@ -166,12 +196,13 @@ class Trainer:
         return None
 
     def _chunk_size(self) -> int:
-        rate = self.times.rate
-        stops = [self.step + max(1, int(CHUNK_SECONDS * rate)), self.target]
-        planned = self._plan.next_step(self.step)
+        steps = max(1, int(CHUNK_SECONDS * min(self.times.rate, self.times.newest_rate)))
+        launch = int(getattr(self._engine, "steps_per_launch", 1))
+        counts = [max(1, steps // launch) * launch, self.target - self.step, self.tuner.keeper.limit]
+        planned = self.plan.next_step(self.step)
         if planned is not None:
-            stops.append(planned)
-        return max(1, min(stops) - self.step)
+            counts.append(planned - self.step)
+        return max(1, min(count for count in counts if count is not None))
 
     def _account(self, result: ChunkResult, wall: float) -> None:
         self.step += len(result.losses)
@@ -189,20 +220,27 @@ class Trainer:
         old = self._rate_at(self.step)
         if old > 0 and np.isfinite(rate) and rate > 0:
             self.rate_factor *= rate / old
-            text = f"learning rate {old:g} -> {rate:g} from step {self.step}"
-            self._note("I-LEARNING-RATE", text)
+            self._note("I-LEARNING-RATE", f"learning rate {old:g} -> {rate:g} from step {self.step}")
 
-    def _note(self, id: str, text: str) -> None:
+    def _note(self, id: str, text: str, values: dict[str, Any] | None = None) -> None:
         level: events.Level = "warning" if id.startswith("W-") else "info"
-        self._emit(events.Note(time=time.time(), level=level, id=id, text=text, step=self.step))
+        now, values = time.time(), values or {}
+        self._emit(events.Note(time=now, level=level, id=id, text=text, step=self.step, values=values))
+
+    def choose_threads(self) -> None:
+        """Measure how many threads are fastest, where that is asked for; called in the thread of `run`."""
+        first, optimizer = self.step, self.optimizer
+        run = partial(self._engine.run, first)
+        self.tuner.probe(run, self.target - first, optimizer, self._files, self._load)
 
     def _serve(self) -> None:
+        self._saver.poll()
         rate = self.control.take_learning_rate()
         if rate is not None:
             self._change_rate(rate)
         if self.control.take_evaluate():
             self._evaluate(final=False)
-        if self.control.take_checkpoint():
+        if (self.control.paused or not self._saver.busy) and self.control.take_checkpoint():
             self._save("demand")
         elif self._saver.due(self.step):
             self._save("interval")
@@ -214,44 +252,14 @@ class Trainer:
         if not force and now < self._next_progress:
             return
         self._next_progress = now + PROGRESS_SECONDS
-        losses, metrics, rate = np.asarray(self._losses), self.metrics, self.times.rate
-        self._losses = []
-        self._emit(
-            events.Progress(
-                time=time.time(),
-                step=self.step,
-                target=self.target,
-                epoch=self.step / self.steps_per_epoch,
-                loss=float(losses.mean()) if losses.size else None,
-                loss_min=float(losses.min()) if losses.size else None,
-                loss_max=float(losses.max()) if losses.size else None,
-                moving_loss=metrics.moving_loss if metrics.count else None,
-                moving_accuracy=metrics.moving_accuracy if metrics.count else None,
-                mean_loss=metrics.mean_loss,
-                mean_accuracy=metrics.mean_accuracy,
-                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
-                steps_per_second=rate,
-                images_per_second=rate * self.config.batch_size,
-                seconds=self.seconds,
-                seconds_left=self._seconds_left(rate),
-                paused=paused,
-            )
-        )
-
-    def _seconds_left(self, rate: float) -> float | None:
-        if not rate:
-            return None
-        left = (self.target - self.step) / rate
-        if self.config.max_seconds is not None:
-            left = min(left, self.config.max_seconds - self.seconds)
-        evaluations = self._plan.count_between(self.step, self.target) + 1
-        return max(0.0, left) + evaluations * self.rounds.seconds
+        losses, self._losses = self._losses, []
+        self._emit(progress_event(self, losses, paused=paused))
 
     # ---- evaluation ----
 
     def _evaluation_due(self) -> bool:
-        planned = self._plan.next_step(self.step - 1) == self.step
-        return (planned or self._plan.due_by_time()) and self.step < self.target
+        planned = self.plan.next_step(self.step - 1) == self.step
+        return (planned or self.plan.due_by_time()) and self.step < self.target
 
     def _evaluate(self, *, final: bool) -> None:
         if self.rounds.evaluated_at == self.step and not final:
@@ -259,7 +267,7 @@ class Trainer:
         self._report_progress(force=True)  # so that the curve of the batches ends where the evaluation stands
         if not self.rounds.run(self.step, self.step / self.steps_per_epoch, final=final):
             return
-        self._plan.evaluated()
+        self.plan.evaluated()
         if self.rounds.improves(self.step):
             self._save("best")
         self._emit(events.Phase(time=time.time(), phase="train", step=self.step))
@@ -280,14 +288,13 @@ class Trainer:
             "dataset_fingerprint": self.data.fingerprint,
             "torch": torch.__version__,
             "device": self.device.to_json(),
-            "threads": self.device.threads,
             "engine": self._engine.name,
             "metrics": self.metrics.to_json(),
             "seconds": self.seconds,
             "rate_factor": self.rate_factor,
             "best": self.rounds.best,
             "last": self.rounds.last,
-        }
+        } | self.tuner.to_json()
 
     def restore(self, step: int, state: Mapping[str, Any], files: Mapping[str, bytes], where: str) -> None:
         """Go on from a checkpoint.
@@ -306,6 +313,7 @@ class Trainer:
         self.metrics = RunningMetrics.from_json(state["metrics"])
         self.seconds = float(state["seconds"])
         self.rate_factor = float(state.get("rate_factor", 1.0))
+        self.tuner.restore(state)
         self.rounds.best = state["best"]
         self.rounds.last = {name: dict(values) for name, values in state["last"].items()}
 
@@ -321,8 +329,9 @@ class Trainer:
         checkpoint.load_optimizer(self.optimizer, self.module, files[other], f"{where}/{other}")
         self._engine.adopt()
 
-    def _save(self, reason: events.CheckpointReason) -> bool:
-        return self._saver.save(self.step, self._files(), self.state(), reason, self.times.percentile_us(50))
+    def _save(self, reason: events.CheckpointReason, *, wait: bool = False) -> bool:
+        median = self.times.percentile_us(50)
+        return self._saver.save(self.step, self._files(), self.state(), reason, median, wait=wait)
 
     # ---- divergence and the end ----
 
@@ -331,19 +340,18 @@ class Trainer:
         self.step = self._rewind.back_to(step)
         text = f"the {what} stopped being finite at step {step + 1}; "
         text += f"the weights of step {self.step} are the last finite ones"
-        self._save("diverged")
-        self._emit(
-            events.Note(time=time.time(), level="error", id=DivergedError.id, step=step + 1, text=text)
-        )
+        self._save("diverged", wait=True)
+        note = events.Note(time=time.time(), level="error", id=DivergedError.id, step=step + 1, text=text)
+        self._emit(note)
         return ended_event(self, "diverged", text, DivergedError.exit_code)
 
     def _finish(self, state: events.RunState, reason: str) -> events.RunEnded:
         stop = self.control.stop_request
         self._report_progress(force=True)
+        self._saver.settle()
         if stop is None or stop.kind != "kill":
-            if self._saver.saved_at != self.step and not self._save(
-                "signal" if stop and stop.signal else "end"
-            ):
+            why: events.CheckpointReason = "signal" if stop and stop.signal else "end"
+            if self._saver.saved_at != self.step and not self._save(why, wait=True):
                 assert self._saver.failure is not None
                 raise self._saver.failure
             if stop is None or stop.evaluate:
@@ -353,24 +361,3 @@ class Trainer:
             self.reports.clear()  # half a report; a resume makes a whole one
             stop, state, reason = late, "stopped", late.reason
         return ended_event(self, state, reason, 128 + stop.signal if stop and stop.signal else 0)
-
-
-def ended_event(trainer: Trainer, state: events.RunState, reason: str, code: int) -> events.RunEnded:
-    """The last word of a training that stands where `trainer` stands."""
-    last = trainer.rounds.last
-    return events.RunEnded(
-        time=time.time(),
-        run=trainer.run_id,
-        state=state,
-        step=trainer.step,
-        seconds=trainer.seconds,
-        steps_per_second=trainer.times.average_rate,
-        median_step_us=trainer.times.percentile_us(50),
-        p95_step_us=trainer.times.percentile_us(95),
-        train=last.get("train"),
-        test=last.get("test"),
-        validation=last.get("validation"),
-        best=trainer.rounds.best,
-        reason=reason,
-        exit=code,
-    )

@@ -20,6 +20,7 @@ class Result:
         run: the id.
         step: steps done.
         seconds: time spent in training steps.
+        steps_per_second: of these; None before the first step.
         best: accuracy on the test split at its highest, and the step; None without an evaluation.
         last: for each evaluated split, `step`, `loss`, `accuracy` and `top5` of its newest evaluation.
     """
@@ -27,6 +28,7 @@ class Result:
     run: str
     step: int
     seconds: float
+    steps_per_second: float | None
     best: tuple[float, int] | None
     last: dict[str, dict[str, Any]]
 
@@ -53,6 +55,7 @@ class Comparison:
                 "run": found.run,
                 "step": found.step,
                 "seconds": found.seconds,
+                "steps_per_second": found.steps_per_second,
                 "best_test_accuracy": None if found.best is None else found.best[0],
                 "best_step": None if found.best is None else found.best[1],
                 "last": found.last,
@@ -110,5 +113,10 @@ def _result(run: RunDirectory, found: Fold) -> Result:
                 "top5": newest.top5,
             }
     return Result(
-        run.id, found.step, found.seconds, None if best is None else (best.accuracy, best.step), last
+        run=run.id,
+        step=found.step,
+        seconds=found.seconds,
+        steps_per_second=found.step / found.seconds if found.step and found.seconds > 0 else None,
+        best=None if best is None else (best.accuracy, best.step),
+        last=last,
     )

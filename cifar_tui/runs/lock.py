@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import os
 import socket
+import threading
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +19,31 @@ from cifar_tui.runs.files import open_regular, parse_object, refuse_link, rfc333
 from cifar_tui.text import safe_text
 
 _INFO_LIMIT = 4096
+_INFO_SIZE = 512  # padded, so that a change is one write of the same length
 _PAUSE = 0.01
+
+
+@dataclass(frozen=True)
+class LockInfo:
+    """What the lock file of a run says; each but `held` and `age` is None where it is not known.
+
+    Attributes:
+        held: a process of this machine holds the lock. A file system that machines share may not tell of
+            holders on the others: there only the heartbeat does.
+        pid, host: of the holder; of the last one where it died while it held the lock.
+        since: when it took the lock, RFC 3339 in UTC.
+        started: tells apart two processes that have the same id, see `process_started`.
+        doing: what it does, in one word: "starting", "training", "paused", "evaluating" or "saving".
+        age: seconds since the last heartbeat, at least 0.
+    """
+
+    held: bool = False
+    pid: int | None = None
+    host: str | None = None
+    since: str | None = None
+    started: str | None = None
+    doing: str | None = None
+    age: float = float("inf")
 
 
 class RunLock:
@@ -35,6 +61,8 @@ class RunLock:
         self._run = run
         self._patience = patience
         self._descriptor: int | None = None
+        self._mutex = threading.RLock()  # the heartbeat comes from another thread
+        self._info: dict[str, Any] = {}
 
     def acquire(self) -> None:
         """Take the lock.
@@ -44,6 +72,10 @@ class RunLock:
             NotThereError: the run is not there.
             CifarTuiError: the lock file cannot be made.
         """
+        with self._mutex:
+            self._acquire()
+
+    def _acquire(self) -> None:
         if self._descriptor is not None:
             raise LockedError(f'run "{self._run.id}" is already locked by this object')
         refuse_link(self._run.path)
@@ -60,26 +92,47 @@ class RunLock:
         except OSError as error:
             raise from_os_error(error, "lock", self._run.lock_path) from error
         self._descriptor = descriptor
-        info = {"pid": os.getpid(), "host": socket.gethostname(), "since": rfc3339()}
+        self._info = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": rfc3339(),
+            "started": process_started(os.getpid()),
+            "doing": "starting",
+        }
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, dump_json(info).encode("ascii"), 0)
+            self._write_info(descriptor)
+
+    def beat(self, doing: str) -> None:
+        """Show that the holder lives, and what it does; once a second, from any thread.
+
+        The time of the lock file is the heartbeat. Where nothing is held nothing happens.
+        """
+        with self._mutex, contextlib.suppress(OSError):
+            if self._descriptor is None:
+                return
+            if doing != self._info.get("doing"):
+                self._info["doing"] = doing
+                self._write_info(self._descriptor)
+            os.utime(self._descriptor)
 
     def renew(self) -> None:
         """Lock anew where the lock file was deleted under the holder; see `acquire` for what it raises."""
-        if self._descriptor is None or not self._still_named(self._descriptor):
-            self.release()
-            self.acquire()
+        with self._mutex:
+            if self._descriptor is None or not self._still_named(self._descriptor):
+                self.release()
+                self._acquire()
 
     def release(self) -> None:
         """Let go; harmless where nothing is held. The file stays: removing it would be a race."""
-        if self._descriptor is None:
-            return
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a forked child may share the open file
-        os.close(self._descriptor)
-        self._descriptor = None
+        with self._mutex:
+            if self._descriptor is None:
+                return
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, 0)
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)  # a forked child may share the open file
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -104,6 +157,9 @@ class RunLock:
             raise
         os.close(descriptor)
         return None
+
+    def _write_info(self, descriptor: int) -> None:
+        os.pwrite(descriptor, dump_json(self._info).encode("ascii").ljust(_INFO_SIZE), 0)
 
     def _still_named(self, descriptor: int) -> bool:
         try:
@@ -132,28 +188,65 @@ def holder(run: RunDirectory) -> dict[str, Any] | None:
     Returns:
         `pid`, `host` and `since`, each None where it is not known.
     """
+    found = read_lock(run)
+    return {"pid": found.pid, "host": found.host, "since": found.since} if found.held else None
+
+
+def read_lock(run: RunDirectory) -> LockInfo:
+    """What the lock file says, held or not; nothing where there is none. Changes nothing."""
     try:
         descriptor = open_regular(run.lock_path, follow=False)
     except OSError:
-        return None
+        return LockInfo()
+    held = False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read_info(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = True
+        return _read_info(descriptor, held)
     except OSError:
-        return None
+        return LockInfo(held)
     finally:
         os.close(descriptor)
-    return None
 
 
-def _read_info(descriptor: int) -> dict[str, Any]:
+def process_started(pid: int) -> str | None:
+    """When a process of this machine began, in a form that only serves to compare; None for no process."""
+    found = process_status(pid)
+    return None if found is None else found[1]
+
+
+def process_status(pid: int) -> tuple[str, str] | None:
+    """The state of a process of this machine as one letter ("T" for stopped), and when it began."""
+    if os.path.exists("/proc/self/stat"):  # noqa: PTH110 - asked often
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+                fields = file.read(4096).rpartition(b")")[2].split()
+            return fields[0].decode("ascii"), fields[19].decode("ascii")  # ticks since the machine began
+        except (OSError, IndexError, UnicodeDecodeError):
+            return None
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        state = "T" if process.status() == psutil.STATUS_STOPPED else "S"
+        return state, f"{process.create_time():.1f}"
+    except psutil.Error:
+        return None
+
+
+def _read_info(descriptor: int, held: bool) -> LockInfo:
     values: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        values = parse_object(os.pread(descriptor, _INFO_LIMIT, 0))
-    pid, host, since = values.get("pid"), values.get("host"), values.get("since")
-    return {
-        "pid": pid if isinstance(pid, int) else None,
-        "host": host if isinstance(host, str) else None,
-        "since": since if isinstance(since, str) else None,
+    for _attempt in range(2):  # it may be written just now
+        with contextlib.suppress(OSError, ValueError):
+            values = parse_object(os.pread(descriptor, _INFO_LIMIT, 0))
+            break
+    pid = values.get("pid")
+    text = {
+        name: value if isinstance(value := values.get(name), str) else None
+        for name in ("host", "since", "started", "doing")
     }
+    age = max(0.0, time.time() - os.fstat(descriptor).st_mtime)
+    number = pid if isinstance(pid, int) and not isinstance(pid, bool) and 0 < pid < 1 << 31 else None
+    return LockInfo(held, number, **text, age=age)

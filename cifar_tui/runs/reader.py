@@ -18,6 +18,7 @@ MAX_LINE = 64 << 20
 _PROGRESS = b'{"event": "progress",'
 _PROGRESS_BYTES = 400  # about the size of such a line
 _POLL_BYTES = 8 << 20
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,7 @@ def read_events(path: Path, *, progress_limit: int | None = None) -> ReadResult:
         AccessError, StorageError: it cannot be read.
     """
     try:
-        with os.fdopen(open_regular(path), "rb", buffering=1 << 20) as file:
-            size = os.fstat(file.fileno()).st_size
-            stride = 1
-            if progress_limit is not None:
-                stride = max(1, size // (_PROGRESS_BYTES * max(1, progress_limit)))
-            return _read_lines(file, stride)
+        return _read_file(open_regular(path), progress_limit, None)
     except (FileNotFoundError, NotADirectoryError):
         return ReadResult()
     except OSError as error:
@@ -73,6 +69,29 @@ class Tail:
     def follow(cls, path: Path) -> Tail:
         """A tail that begins with the first event; the file need not be there yet."""
         return cls(path)
+
+    @classmethod
+    def after(cls, path: Path, *, progress_limit: int | None = None) -> tuple[ReadResult, Tail]:
+        """The events that are there, read as `read_events` does, and a tail that begins after them.
+
+        Raises:
+            AccessError, StorageError: the file cannot be read.
+        """
+        tail = cls(path)
+        try:
+            tail._file = os.fdopen(open_regular(path), "rb", buffering=0)
+            size = os.fstat(tail._file.fileno()).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return ReadResult(), tail
+        except OSError as error:
+            if error.errno in {errno.EISDIR, errno.EINVAL}:
+                return ReadResult(damaged=1), tail
+            raise from_os_error(error, "read", path) from error
+        tail._consumed = line_start(tail._file.fileno(), size)
+        try:
+            return _read_file(os.dup(tail._file.fileno()), progress_limit, tail._consumed), tail
+        except OSError as error:
+            raise from_os_error(error, "read", path) from error
 
     def poll(self) -> list[Event]:
         """The events that were completed since the last call; none while the file cannot be read."""
@@ -142,15 +161,38 @@ def parse_line(line: bytes) -> Event | None:
         return None
 
 
-def _read_lines(file: IO[bytes], stride: int) -> ReadResult:
+def line_start(descriptor: int, end: int) -> int:
+    """Offset just after the last newline before `end`; 0 where there is none."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _read_file(descriptor: int, progress_limit: int | None, end: int | None) -> ReadResult:
+    """The events of an open file, which is closed, up to offset `end` (None for all)."""
+    with os.fdopen(descriptor, "rb", buffering=1 << 20) as file:
+        file.seek(0)
+        size = os.fstat(file.fileno()).st_size if end is None else end
+        stride = 1
+        if progress_limit is not None:
+            stride = max(1, size // (_PROGRESS_BYTES * max(1, progress_limit)))
+        return _read_lines(file, stride, end)
+
+
+def _read_lines(file: IO[bytes], stride: int, end: int | None) -> ReadResult:
     found: list[Event] = []
     damaged = 0
     skipped: bytes | None = None  # the newest progress line that was left out
-    count = 0
-    while line := file.readline(MAX_LINE):
+    count = position = 0
+    while (end is None or position < end) and (line := file.readline(MAX_LINE)):
+        position += len(line)
         if not line.endswith(b"\n"):
             damaged += 1
-            _skip_line(file, line)
+            position += _skip_line(file, line)
             continue
         if stride > 1 and line.startswith(_PROGRESS) and line.endswith(b"}\n"):
             count += 1
@@ -174,6 +216,10 @@ def _take(line: bytes, found: list[Event]) -> int:
     return 0
 
 
-def _skip_line(file: IO[bytes], line: bytes) -> None:
+def _skip_line(file: IO[bytes], line: bytes) -> int:
+    """Read on to the end of a line; returns how many bytes that were."""
+    skipped = 0
     while line and not line.endswith(b"\n"):
         line = file.readline(MAX_LINE)
+        skipped += len(line)
+    return skipped

@@ -16,13 +16,13 @@ from cifar_tui.events import Event, Progress
 from cifar_tui.fsio import FILE_MODE, dump_json, fsync_folder, make_folder, replace_json
 from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.runs.files import json_safe, parse_object, refuse_link
+from cifar_tui.runs.reader import line_start
 
 _DURABLE = frozenset({"evaluation", "checkpoint", "run_ended"})
 _BACKLOG_LINES = 10_000
 _BACKLOG_BYTES = 32 << 20
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-_BLOCK = 1 << 16
 
 
 class Recorder:
@@ -57,6 +57,7 @@ class Recorder:
         self._descriptor: int | None = None
         self._pending: Progress | None = None
         self._last_progress = -float("inf")
+        self._paused_at: int | None = None  # step of the last event on record, where that says "paused"
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._pause = _FIRST_PAUSE
@@ -71,6 +72,8 @@ class Recorder:
         """Record an event. `evaluation`, `checkpoint` and `run_ended` are on the disk when this returns."""
         with self._mutex:
             if isinstance(event, Progress):
+                if event.paused and event.step == self._paused_at:
+                    return  # a pause of a night is one line
                 now = self._clock()
                 if now - self._last_progress < self._gap:
                     self._pending = event
@@ -105,6 +108,7 @@ class Recorder:
             self._enqueue(event)
 
     def _enqueue(self, event: Event) -> None:
+        self._paused_at = event.step if isinstance(event, Progress) and event.paused else None
         try:
             line = (dump_json(events.to_json(event)) + "\n").encode("ascii")
         except (TypeError, ValueError, RecursionError) as error:
@@ -193,9 +197,9 @@ def cut_torn_tail(descriptor: int) -> int:
         How many bytes were cut.
     """
     size = os.fstat(descriptor).st_size
-    end = _line_start(descriptor, size)  # == size where the file ends with a newline
+    end = line_start(descriptor, size)  # == size where the file ends with a newline
     if end:
-        start = _line_start(descriptor, end - 1)
+        start = line_start(descriptor, end - 1)
         try:
             parse_object(os.pread(descriptor, end - start, start))
         except ValueError:
@@ -203,17 +207,6 @@ def cut_torn_tail(descriptor: int) -> int:
     if end != size:
         os.ftruncate(descriptor, end)
     return size - end
-
-
-def _line_start(descriptor: int, end: int) -> int:
-    """Offset just after the last newline before `end`; 0 where there is none."""
-    while end > 0:
-        start = max(0, end - _BLOCK)
-        found = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
 
 
 def _append_whole(descriptor: int, data: bytes) -> None:

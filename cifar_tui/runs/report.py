@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from cifar_tui import events as ev
 from cifar_tui.errors import CifarTuiError, DamagedError, from_os_error
@@ -17,12 +17,23 @@ from cifar_tui.fsio import FILE_MODE, dump_json, replace_json, temporary_beside
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.directory import RunDirectory, folder_time, iterate_runs
 from cifar_tui.runs.files import json_safe, parse_object, read_regular, refuse_link
-from cifar_tui.runs.lock import holder
+from cifar_tui.runs.liveness import held_state
 from cifar_tui.runs.reader import read_events
 from cifar_tui.runs.recorder import Recorder
 
-State = Literal["running", "done", "stopped", "diverged", "failed", "interrupted", "new", "damaged"]
-_CACHE_SCHEMA = 1
+State = Literal[
+    "running",
+    "paused",
+    "stalled",
+    "done",
+    "stopped",
+    "diverged",
+    "failed",
+    "interrupted",
+    "new",
+    "damaged",
+]
+_CACHE_SCHEMA = 2
 _CACHE_LIMIT = 1 << 20
 _REPORT_LIMIT = 256 << 20
 
@@ -34,13 +45,15 @@ class RunSummary:
     Attributes:
         run: the id.
         title: free text from outside.
-        state: "running" while the lock is held; else how the last session ended, "interrupted" where it says
-            nothing, "new" before the first one; "damaged" where ``run.json`` cannot be read.
+        state: "running", "paused" or "stalled" while a process trains it (see `liveness.Liveness`); else how
+            the last session ended, "interrupted" where it says nothing, "new" before the first one; "damaged"
+            where ``run.json`` cannot be read.
         step, target: steps done, and the step at which the run is done.
         model, dataset: their names; "" where not known.
         dataset_state: "ready", "unverified" and so on, as it was at the start; "" where not known.
         best_test_accuracy: fraction; None without an evaluation on the test split.
         best_step: the step it was reached at.
+        last_test_accuracy: fraction, of the newest evaluation on the test split; None without one.
         created: RFC 3339 in UTC.
         seconds: time spent in training steps.
         checkpoints: how many there are.
@@ -63,6 +76,7 @@ class RunSummary:
     checkpoints: int = 0
     parent: dict[str, Any] | None = None
     path: str = ""
+    last_test_accuracy: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON values."""
@@ -92,7 +106,7 @@ class Fold:
             self.step = event.step
             self.evaluations.append(dataclasses.replace(event, confusion=[]))
         elif isinstance(event, ev.Checkpoint):
-            self.step = event.step
+            self.step = max(self.step, event.step)  # it may be told later than the steps that followed it
         elif isinstance(event, ev.RunEnded):
             self.step, self.seconds, self.ended = event.step, event.seconds, event
 
@@ -138,8 +152,10 @@ def summarise(run: RunDirectory) -> RunSummary:
         summary = _compute(run)
         if summary.state != "damaged":
             _write_cache(run, key, summary)
-    if summary.state != "damaged" and holder(run) is not None:
-        summary = dataclasses.replace(summary, state="running")
+    if summary.state != "damaged":
+        held = held_state(run)
+        if held is not None and held != "crashed":
+            summary = dataclasses.replace(summary, state=cast("State", held))
     return summary
 
 
@@ -249,7 +265,7 @@ def _compute(run: RunDirectory) -> RunSummary:
     dataset = dataset if isinstance(dataset, dict) else {}
     if found.started is not None:
         config = {**config, **found.started.config}
-    best = found.best()
+    best, last = found.best(), found.last("test")
     with contextlib.suppress(CifarTuiError):
         return RunSummary(
             run=run.id,
@@ -262,6 +278,7 @@ def _compute(run: RunDirectory) -> RunSummary:
             dataset_state=_text(dataset.get("state")),
             best_test_accuracy=None if best is None else best.accuracy,
             best_step=None if best is None else best.step,
+            last_test_accuracy=None if last is None else last.accuracy,
             created=_text(meta.get("created")) or folder_time(run.path),
             seconds=found.seconds,
             checkpoints=len(CheckpointStore(run.checkpoints).list()),
@@ -325,6 +342,7 @@ def _well_formed(summary: RunSummary) -> bool:
         and all(type(text) is str for text in texts)
         and all(type(count) is int for count in counts)
         and type(summary.seconds) in {int, float}
+        and type(summary.last_test_accuracy) in {int, float, type(None)}
         and (best == (None, None) or (type(best[0]) in {int, float} and type(best[1]) is int))
         and (summary.parent is None or isinstance(summary.parent, dict))
     )

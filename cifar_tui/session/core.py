@@ -22,11 +22,13 @@ from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.runs.lock import RunLock
 from cifar_tui.runs.recorder import Recorder
 from cifar_tui.session import prepare, resume
+from cifar_tui.session.attend import Attendant
 from cifar_tui.session.request import TrainRequest
 
 if TYPE_CHECKING:
     from cifar_tui.datasets.split import Dataset
     from cifar_tui.engine.device import Device
+    from cifar_tui.engine.threads import ThreadPolicy
     from cifar_tui.engine.trainer import Trainer, TrainingData
 
 
@@ -54,6 +56,7 @@ class Session:
         self.trainer: Trainer | None = None
         self._recorder: Recorder | None = None
         self._lock: RunLock | None = None
+        self._attendant: Attendant | None = None
         self._early: list[events.Note] = []  # said before there was a record
         self._recreations = 0
 
@@ -66,6 +69,8 @@ class Session:
             if self._recorder.recreations > self._recreations:
                 self._recover()
         self.mailbox.put(event)
+        if self._attendant is not None:
+            self._attendant.saw(event)
 
     def run(self) -> events.RunEnded | None:
         """Train to the end; returns the last event, or None where it did not begin."""
@@ -114,7 +119,9 @@ class Session:
             )
             self._hold(stack, run)
             sink = CheckpointStore(run.checkpoints, config.checkpoint_keep)
-        trainer = self._build(config, data, device, sink)
+        trainer = self._build(config, data, device, sink, prepare.thread_policy(config, request))
+        if run is not None:
+            run.update_meta(device=trainer.banner())
         self._train(trainer, run, described, [])
 
     # ---- an old one ----
@@ -122,15 +129,17 @@ class Session:
     def _resume(self, stack: contextlib.ExitStack, run: RunDirectory) -> None:
         meta = run.meta()
         recipe = resume.changed_recipe(run, meta, self.request)
-        self._lock = stack.enter_context(RunLock(run))
+        self._attend(stack, run)
         store = CheckpointStore(run.checkpoints, recipe.config.checkpoint_keep)
         store.sweep()
         info, manifest, notes = store.newest_good(self.request.at)
-        dataset, data, device = self._prepare(recipe.config)
+        threads = resume.recorded_threads(recipe, manifest)
+        dataset, data, device = self._prepare(recipe.config, threads)
         resume.check_data(run.id, manifest, data.fingerprint)
-        trainer = self._build(recipe.config, data, device, store)
+        policy = prepare.thread_policy(recipe.config, self.request, recorded=threads > 0)
+        trainer = self._build(recipe.config, data, device, store, policy)
         trainer.run_id = run.id
-        differences = resume.inexact(manifest, device.to_json() | {"engine": trainer.state()["engine"]})
+        differences = resume.inexact(manifest, trainer.banner())
         if differences and self.request.strict:
             raise UsageError(
                 f'resuming "{run.id}" would not be bit-exact: {", ".join(differences)}',
@@ -150,7 +159,7 @@ class Session:
             )
         if self.request.at is not None:
             store.supersede(info.step)
-        run.update_meta(config=recipe.config.model_dump(), device=device.to_json(), versions=versions())
+        run.update_meta(config=recipe.config.model_dump(), device=trainer.banner(), versions=versions())
         self._train(trainer, run, prepare.describe(dataset, data), differences)
 
     # ---- what both do ----
@@ -165,22 +174,27 @@ class Session:
         text = "the run's folder was deleted; it was made anew, and a full checkpoint follows"
         self.mailbox.put(events.Note(time=time.time(), level="warning", id="W-RUN-RECREATED", text=text))
 
-    def _hold(self, stack: contextlib.ExitStack, run: RunDirectory) -> None:
-        """Take the lock of a run and open its record."""
+    def _attend(self, stack: contextlib.ExitStack, run: RunDirectory) -> None:
+        """Take the lock of a run, and serve those who ask for something."""
         if self._lock is None:
             self._lock = stack.enter_context(RunLock(run))
+            self._attendant = stack.enter_context(Attendant(run, self._lock, self.control, self.emit))
+
+    def _hold(self, stack: contextlib.ExitStack, run: RunDirectory) -> None:
+        """Take the lock of a run and open its record."""
+        self._attend(stack, run)
         self.run_id = run.id
         self._recorder = Recorder(run)
         stack.callback(self._recorder.close)
 
-    def _prepare(self, config: RunConfig) -> tuple[Dataset, TrainingData, Device]:
+    def _prepare(self, config: RunConfig, threads: int = 0) -> tuple[Dataset, TrainingData, Device]:
         request = self.request
         self._phase("import", "torch")
         from cifar_tui.engine import device as devices
 
         self._end_early()
         gc.freeze()  # a full collection over torch's objects would stop every thread for 0.2 s
-        device = devices.select(config.device, config.threads)
+        device = devices.select(config.device, threads or config.threads)
         self._phase("data", config.dataset)
         dataset = prepare.obtain(
             config,
@@ -199,14 +213,27 @@ class Session:
         return dataset, data, device
 
     def _build(
-        self, config: RunConfig, data: TrainingData, device: Device, sink: CheckpointStore | None
+        self,
+        config: RunConfig,
+        data: TrainingData,
+        device: Device,
+        sink: CheckpointStore | None,
+        policy: ThreadPolicy,
     ) -> Trainer:
         self._phase("build", config.model)
         from cifar_tui.engine.trainer import Trainer
 
         self.trainer = Trainer(
-            config, data, device, emit=self.emit, control=self.control, sink=sink, run=self.run_id or ""
+            config,
+            data,
+            device,
+            emit=self.emit,
+            control=self.control,
+            sink=sink,
+            run=self.run_id or "",
+            threads=policy,
         )
+        self.trainer.choose_threads()
         return self.trainer
 
     def _train(
@@ -220,7 +247,7 @@ class Session:
                 target=trainer.target,
                 steps_per_epoch=trainer.steps_per_epoch,
                 config=trainer.config.model_dump(),
-                device=trainer.device.to_json(),
+                device=trainer.banner(),
                 dataset=dict(dataset),
                 differences=differences,
                 parameters=sum(p.numel() for p in trainer.module.parameters()),
@@ -229,7 +256,11 @@ class Session:
         for note in self._early:
             if self._recorder is not None:
                 self._recorder.append(note)
+        banner = trainer.banner()
         ended = trainer.run()
+        if run is not None and trainer.banner() != banner:  # another engine or thread count by now
+            with contextlib.suppress(CifarTuiError):  # the notes have it too
+                run.update_meta(device=trainer.banner())
         if run is not None and trainer.reports:
             self._phase("save", "report")
             run_report.write_report(
@@ -241,6 +272,12 @@ class Session:
                     "splits": trainer.reports,
                 },
             )
+        self._last_word(ended)
+
+    def _last_word(self, ended: events.RunEnded) -> None:
+        """Nothing may follow it, and so nothing more is asked for."""
+        if self._attendant is not None:
+            self._attendant.stop()
         self.ended = ended
         self.emit(ended)
 
@@ -265,10 +302,9 @@ class Session:
         if trainer is None or self._recorder is None or self.ended is not None:
             return
         code = error.exit_code if isinstance(error, CifarTuiError) else 1
-        from cifar_tui.engine.trainer import ended_event
+        from cifar_tui.engine.telling import ended_event
 
-        self.ended = ended_event(trainer, "failed", str(error), code)
-        self.emit(self.ended)
+        self._last_word(ended_event(trainer, "failed", str(error), code))
 
 
 def versions() -> dict[str, str]:

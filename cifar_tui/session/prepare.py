@@ -14,8 +14,10 @@ from cifar_tui.config import RunConfig
 from cifar_tui.datasets import store
 from cifar_tui.datasets.split import Dataset
 from cifar_tui.datasets.transfer import Transfer
+from cifar_tui.engine.threads import MARGIN, SCREEN_MARGIN, ThreadPolicy
 from cifar_tui.errors import NotThereError, UsageError
 from cifar_tui.models._layers import total_parameters
+from cifar_tui.session.request import TrainRequest
 from cifar_tui.text import human_bytes
 
 if TYPE_CHECKING:
@@ -120,6 +122,20 @@ def describe(dataset: Dataset, data: TrainingData) -> dict[str, Any]:
         "names": list(dataset.names),
         "path": str(dataset.path) if dataset.path else None,
     }
+
+
+def thread_policy(config: RunConfig, request: TrainRequest, *, recorded: bool = False) -> ThreadPolicy:
+    """What a training may do about its thread count: nothing where the user gave one.
+
+    Args:
+        config: its `threads` is 0 where the user leaves it to us.
+        request: a strict one keeps the count, and beside a screen more threads must be worth more.
+        recorded: the count comes from the record of the run, so that it goes on with the same bits.
+    """
+    if config.threads:
+        return ThreadPolicy()
+    margin = SCREEN_MARGIN if request.screen else MARGIN
+    return ThreadPolicy(probe=not recorded, watch=not request.strict, margin=margin)
 
 
 def parameters(config: RunConfig, num_classes: int) -> int:

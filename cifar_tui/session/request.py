@@ -28,6 +28,7 @@ class TrainRequest:
         offline: never download.
         mirrors: where to download from first.
         record: keep a run directory.
+        screen: a live screen in this process needs its share of the cores.
     """
 
     data_dir: Path
@@ -45,3 +46,4 @@ class TrainRequest:
     offline: bool = False
     mirrors: tuple[str, ...] = ()
     record: bool = True
+    screen: bool = False

@@ -120,6 +120,18 @@ def inexact(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{name} {old} -> {new}" for name, (old, new) in pairs.items() if old != new]
 
 
+def recorded_threads(recipe: Recipe, manifest: Mapping[str, Any]) -> int:
+    """The thread count that a checkpoint was written with, where the user gives none; 0 for no such count.
+
+    A count of a machine with more cores than this one has is none.
+    """
+    from cifar_tui.engine.device import usable_cores
+
+    found = manifest.get("threads")
+    asked = recipe.config.threads or not recipe.origins.get("threads", "").startswith("run ")
+    return found if not asked and isinstance(found, int) and 1 <= found <= usable_cores() else 0
+
+
 def check_data(run_id: str, manifest: Mapping[str, Any], fingerprint: str) -> None:
     """Refuse pictures other than those the run was trained on.
 

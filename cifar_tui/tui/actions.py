@@ -59,6 +59,13 @@ ACTIONS: tuple[Action, ...] = (
         "Change the learning rate from here on; it is recorded.",
         shown_key="R",
     ),
+    Action(
+        "estimate",
+        "ctrl+g",
+        "Estimate time",
+        "Time a few steps of the recipe on this device.",
+        shown_key="^g",
+    ),
     Action("maximise", "z", "Maximise", "Give the focused pane the whole screen, and back.", True),
     Action("next_pane", "f6", "Next pane", "Go to the next pane.", shown_key="f6"),
     Action("previous_pane", "shift+f6", "Previous pane", "Go to the pane before.", shown_key="shift+f6"),
@@ -74,6 +81,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("room_5", "5", "Log", "What happened, and what the machine does."),
     Action("theme", "f2", "Light or dark", "Switch between the light and the dark theme."),
     Action("palette", "f3", "Colour-blind palette", "Colours that can be told apart by everyone."),
+    Action("motion", "f7", "Reduced motion", "Nothing glides or fades, or the usual."),
+    Action("keys", "f4", "Keys", "Choose other keys."),
     Action("copy", "y", "Copy", "Copy what the focused pane shows."),
     Action("first_start", "f9", "First steps", "Data, recipe, go: the three steps of the first start."),
     Action(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import work
 from textual.app import App, ScreenStackError, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 
@@ -57,6 +58,7 @@ class CifarTuiApp(Navigation):
         runs_dir: where runs are; None likewise.
         settings: what is remembered; None to read it.
         session_factory: makes a session of a request; tests give another.
+        watch: id of a run to open at once.
     """
 
     TITLE = "cifar-tui"
@@ -65,7 +67,7 @@ class CifarTuiApp(Navigation):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(action.binding for action in ACTIONS),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend", priority=True),
-        Binding("ctrl+c", "quit", "Quit", show=False, id="app.interrupt"),
+        Binding("ctrl+c", "interrupt", "Quit", show=False, id="app.interrupt"),
     ]
 
     class Looked(Message):
@@ -84,6 +86,7 @@ class CifarTuiApp(Navigation):
         session_factory: Callable[[TrainRequest], SessionLike] = make_session,
         driver_class: Any = None,
         first_start: bool = True,
+        watch: str | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
         if data_dir is not None:
@@ -96,7 +99,8 @@ class CifarTuiApp(Navigation):
         self.guard: Guard | None = None
         self.crash: BaseException | None = None
         self.quitting = False
-        self._first_start = first_start
+        self._first_start = first_start and watch is None
+        self._watch = watch
         for name in themes.NAMES:
             self.register_theme(themes.build(name))
         self._begin_with_theme(self.settings.theme if self.settings.theme in themes.NAMES else themes.DARK)
@@ -143,6 +147,8 @@ class CifarTuiApp(Navigation):
         """Begin to listen to the threads."""
         self.set_interval(TICK_SECONDS, self.tick)
         self.set_interval(5.0, self.save_settings)
+        self.use_keys()
+        self.use_motion()
 
     # ---- from the threads ----
 
@@ -168,6 +174,8 @@ class CifarTuiApp(Navigation):
         """The panes are there: look at what is on disk."""
         gc.enable()  # off until now, see `cli.start`
         self.look()
+        if self._watch is not None:
+            self.action_open_run(self._watch)
 
     @work(thread=True, group="look", exit_on_error=False)
     def look(self) -> None:
@@ -266,7 +274,7 @@ class CifarTuiApp(Navigation):
         from cifar_tui.tui.screens.dialogs import Dialog, quit_dialog
 
         thread = self.desk.thread
-        if thread is None or thread.finished:
+        if thread is None or thread.finished or thread.foreign:
             self.leave()
         elif self.quitting:
             self.say("saving, then leaving")
@@ -329,8 +337,8 @@ class CifarTuiApp(Navigation):
 
     def _handle_exception(self, error: Exception) -> None:
         """An exception that nobody caught: save the run, give the terminal back, and let the command tell."""
-        if self._exit and isinstance(error, ScreenStackError):
-            return  # a key that came while the app was leaving
+        if isinstance(error, NoMatches | ScreenStackError) and (self._exit or self.is_closed_screen()):
+            return  # the app is leaving, or a dialog was closed before it was seen
         self._return_code = 1
         if self._exception is None:
             self._exception = error
@@ -349,14 +357,16 @@ def terminal_driver() -> Any:
     return TerminalDriver
 
 
-def run_app(data_dir: Path | None = None, runs_dir: Path | None = None) -> int:
+def run_app(data_dir: Path | None = None, runs_dir: Path | None = None, *, watch: str | None = None) -> int:
     """Open the app on its folders, None for the usual ones, and wait for its end; returns the exit code.
+
+    `watch` is the id of a run to open at once.
 
     Raises:
         CifarTuiError: a folder that cannot be used.
         Exception: an exception of ours that ended the app, after the run was saved and the terminal restored.
     """
-    app = CifarTuiApp(data_dir, runs_dir, driver_class=terminal_driver())
+    app = CifarTuiApp(data_dir, runs_dir, driver_class=terminal_driver(), watch=watch)
     with Guard(app.stop_for_signal, app.is_saved, app.leave_from_thread) as guard:
         app.guard = guard
         app.run()

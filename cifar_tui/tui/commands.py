@@ -59,7 +59,7 @@ def _of_pane(screen: Screen[Any]) -> Iterator[Command]:
         binding, node = active.binding, active.node
         if node is screen.app or node is screen or not active.enabled or not binding.description:
             continue
-        if not binding.show or (id(node), binding.action) in seen:
+        if not (binding.show or binding.tooltip) or (id(node), binding.action) in seen:
             continue
         seen.add((id(node), binding.action))
         run = partial(screen.app.run_action, binding.action, node)

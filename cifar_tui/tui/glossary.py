@@ -344,6 +344,17 @@ TERMS: tuple[Term, ...] = (
         "Processor time of the app and its training; 200% is two cores at work.",
     ),
     _term("memory", "", "bytes", "machine", "Memory that is in use on this machine, and by this process."),
+    _term(
+        "GPU",
+        "",
+        "percent",
+        "machine",
+        "Share of the last second in which the card worked; its power and heat.",
+    ),
+    _term("best test", "", "percent", "runs", "Greatest accuracy on the test split; last is the newest one."),
+    _term("per s", "", "steps a second", "runs", "Steps done, divided by the time spent in them."),
+    _term("paused", "", "", "runs header", "The process waits, with all in memory; p lets it go on."),
+    _term("stalled", "", "", "runs", "The process of a run lives, but has given no sign of life for 10 s."),
 )
 
 

@@ -119,7 +119,7 @@ class Guard:
                 self.number = byte[0]
                 threading.Thread(target=self._end, name="guard-end", daemon=True).start()
             elif byte[0] == signal.SIGINT:
-                self.hard_exit()  # a second Ctrl+C means now
+                self.leave_at_once()
 
     def _end(self) -> None:
         with contextlib.suppress(Exception):
@@ -131,6 +131,11 @@ class Guard:
             self._leave()
         if not self._finished.wait(LEAVE_SECONDS):
             self.hard_exit()
+
+    def leave_at_once(self) -> None:
+        """What a second Ctrl+C means: no waiting for what is being saved, which is whole or not there."""
+        self.number = self.number or signal.SIGINT
+        self.hard_exit()
 
     def hard_exit(self, code: int | None = None) -> None:
         """Restore the terminal and end the process now."""

@@ -7,6 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cifar_tui import events
     from cifar_tui.runs.directory import RunDirectory
     from cifar_tui.runs.series import SeriesBuilder
@@ -67,6 +69,7 @@ class LiveRun:
         error: what kept it from starting or going on, else None.
         warning: notes of level warning or error since the start.
         recorded: read from disk, not trained by this process.
+        watched: trained by another process now, and followed.
     """
 
     def __init__(self) -> None:
@@ -95,6 +98,7 @@ class LiveRun:
         self.error: BaseException | None = None
         self.warnings = 0
         self.recorded = False
+        self.watched = False
         self._bests: dict[str, list[events.Evaluation]] = {}  # each better than the one before
         self.__dict__.pop("series", None)
 
@@ -107,7 +111,7 @@ class LiveRun:
 
     @property
     def is_live(self) -> bool:
-        """Whether this process trains it now."""
+        """Whether it is trained now, by this process or by one that is watched."""
         return self.status in LIVE and not self.recorded
 
     @property
@@ -120,7 +124,7 @@ class LiveRun:
         self.status = "starting"
         self.ended = None
         self.error = None
-        self.recorded = False
+        self.recorded = self.watched = False
         self.target = target or self.target
 
     def fail(self, error: BaseException) -> None:
@@ -130,6 +134,16 @@ class LiveRun:
             self.status = "failed"
         self.phase = None
 
+    def watch(self, *, starting: bool, paused: bool) -> None:
+        """Another process trains it, and its events will come; `starting` where it has not begun yet."""
+        self.recorded, self.watched = False, True
+        if starting:
+            self.begin()
+            self.watched = True
+        elif self.status not in LIVE or self.status == "paused" or paused:
+            self.ended = None
+            self.status = "paused" if paused else "training"
+
     def add(self, event: events.Event) -> None:
         """Take in the next event."""
         handler = _HANDLERS.get(event.kind)
@@ -137,12 +151,19 @@ class LiveRun:
             handler(self, event)
 
     @classmethod
-    def from_run(cls, run: RunDirectory, *, progress_limit: int = PROGRESS_LIMIT) -> LiveRun:
+    def from_run(
+        cls,
+        run: RunDirectory,
+        *,
+        progress_limit: int = PROGRESS_LIMIT,
+        history: Iterable[events.Event] | None = None,
+    ) -> LiveRun:
         """A recorded run, for the panes.
 
         Args:
             run: the run.
             progress_limit: about how many points of each curve are kept, evenly thinned.
+            history: its events, where they were read already.
 
         Raises:
             CifarTuiError: its record cannot be read.
@@ -156,7 +177,9 @@ class LiveRun:
         live.config = meta["config"] if isinstance(meta.get("config"), dict) else None
         live.dataset = meta["dataset"] if isinstance(meta.get("dataset"), dict) else {}
         live.device = meta["device"] if isinstance(meta.get("device"), dict) else {}
-        for event in read_events(run.events_path, progress_limit=progress_limit).events:
+        if history is None:
+            history = read_events(run.events_path, progress_limit=progress_limit).events
+        for event in history:
             live.add(event)
         live.run_id = run.id  # the record keeps the old name of a renamed run
         live.recorded = True
@@ -235,6 +258,10 @@ class LiveRun:
             self.warnings += 1
         if event.id == "I-LEARNING-RATE":
             self._mark(event.step, "learning_rate", event.text)
+        elif event.id == "W-ENGINE" and isinstance(event.values.get("engine"), str):
+            self.device = {**self.device, "engine": event.values["engine"]}
+        elif event.id in {"I-THREADS", "W-THREADS"} and isinstance(event.values.get("threads"), int):
+            self.device = {**self.device, "threads": event.values["threads"]}
         elif event.id == "E-DIVERGED":
             self._mark(event.step, "diverged", event.text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,27 @@ if TYPE_CHECKING:
     import psutil
 
 LOG_LIMIT = 2000
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """How busy a GPU is; None where its driver does not say.
+
+    Attributes:
+        name: of the card; outside text.
+        busy: share of the last second in which it worked, 0 to 1.
+        used, total: memory in bytes.
+        heat: degrees Celsius.
+        watts, most_watts: power now, and the limit.
+    """
+
+    name: str
+    busy: float | None = None
+    used: int | None = None
+    total: int | None = None
+    heat: float | None = None
+    watts: float | None = None
+    most_watts: float | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +52,7 @@ class Sample:
         swap: swapped-out bytes.
         load: jobs that run or wait, mean of a minute; None where the system does not say.
         free_disk: bytes free where the runs are; None where it is not known.
-        gpu: lines about a GPU; empty where there is none.
+        gpu: the first GPU; None where there is none.
     """
 
     cpu: float
@@ -43,7 +64,7 @@ class Sample:
     swap: int
     load: float | None
     free_disk: int | None
-    gpu: tuple[tuple[str, str], ...] = ()
+    gpu: Gpu | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,7 @@ class Sampler:
         self._folder = folder
         self._process: psutil.Process | None = None
         self._gpu_works = True
+        self._handle: Any = None
 
     def take(self) -> Sample:
         """A sample now; the first one says 0 for the processor."""
@@ -101,26 +123,49 @@ class Sampler:
             gpu=self._gpu(),
         )
 
-    def _gpu(self) -> tuple[tuple[str, str], ...]:
+    def _gpu(self) -> Gpu | None:
         if not self._gpu_works:
-            return ()
+            return None
         try:
             import pynvml
 
-            pynvml.nvmlInit()
-            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-            memory: Any = pynvml.nvmlDeviceGetMemoryInfo(handle)
-            busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
-            watts = pynvml.nvmlDeviceGetPowerUsage(handle) / 1000
-            heat = pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)
-            return (
-                ("GPU", f"{busy} %"),
-                ("GPU memory", f"{human_bytes(memory.used)} of {human_bytes(memory.total)}"),
-                ("GPU power", f"{watts:.0f} W, {heat} °C"),
-            )
+            if self._handle is None:
+                pynvml.nvmlInit()
+                self._handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+            return gpu(pynvml, self._handle)
         except Exception:  # noqa: BLE001 - no driver, no library, no card: there is nothing to show
             self._gpu_works = False
-            return ()
+            return None
+
+
+def gpu(nvml: Any, handle: Any) -> Gpu:
+    """What NVML says of a card; a question that it does not answer is None.
+
+    Args:
+        nvml: the module ``pynvml``, initialised.
+        handle: of the card.
+    """
+
+    def ask(question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except nvml.NVMLError:  # such as "not supported", which a virtual card says
+            return None
+
+    name = ask(lambda: nvml.nvmlDeviceGetName(handle))
+    memory = ask(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+    rates = ask(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
+    power = ask(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
+    limit = ask(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle))
+    return Gpu(
+        name=name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name or "GPU"),
+        busy=None if rates is None else rates.gpu / 100,
+        used=None if memory is None else memory.used,
+        total=None if memory is None else memory.total,
+        heat=ask(lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        watts=None if power is None else power / 1000,  # it counts milliwatts
+        most_watts=None if limit is None else limit / 1000,
+    )
 
 
 def log_lines(found: Iterable[events.Event]) -> list[LogLine]:

@@ -34,11 +34,12 @@ class FormChanged(Message):
 
 
 class DownloadRequested(Message):
-    """Fetch a dataset."""
+    """Fetch a dataset; `allow_unverified` takes a well-formed archive of unknown hash too."""
 
-    def __init__(self, dataset: str) -> None:
+    def __init__(self, dataset: str, allow_unverified: bool = False) -> None:
         super().__init__()
         self.dataset = dataset
+        self.allow_unverified = allow_unverified
 
 
 class CancelDownload(Message):
@@ -46,19 +47,20 @@ class CancelDownload(Message):
 
 
 class RunOpened(Message):
-    """Show a recorded run in the panes."""
+    """Show a run in the panes, then go to a room."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, room: int = 1) -> None:
         super().__init__()
-        self.run_id = run_id
+        self.run_id, self.room = run_id, room
 
 
 class RunResumed(Message):
-    """Go on with a recorded run."""
+    """Go on with a recorded run; `changes` are texts by field name, as typed."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, changes: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.run_id = run_id
+        self.changes = dict(changes or {})
 
 
 class CopyRequested(Message):

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from textual import constants, events
+from textual._context import active_message_pump
+from textual.await_complete import AwaitComplete
+from textual.screen import Screen
+
 from cifar_tui.tui import theme as themes
 from cifar_tui.tui.records import Records
 from cifar_tui.tui.settings import Settings
@@ -15,6 +22,34 @@ class Navigation(Records):
     """
 
     settings: Settings
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys and clicks that come while the app leaves find no screen to act on any more."""
+        if not (self._exit and isinstance(event, events.InputEvent | events.Paste)):
+            await super().on_event(event)
+
+    def pop_screen(self) -> AwaitComplete:
+        """Close the screen on top, unless who asks is a screen that was closed already.
+
+        Two quick clicks beside a dialog, or two keys, ask twice; the second would close another screen, or
+        end the app where there is none.
+        """
+        screen = self._asking_screen()
+        if len(self.screen_stack) < 2 or (screen is not None and screen is not self.screen):
+            return AwaitComplete()
+        return super().pop_screen()
+
+    def is_closed_screen(self) -> bool:
+        """Whether what is being done now is done by a screen that was closed, or by a widget of one."""
+        screen = self._asking_screen()
+        return screen is not None and screen not in self.screen_stack
+
+    @staticmethod
+    def _asking_screen() -> Screen[Any] | None:
+        pump: Any = active_message_pump.get(None)
+        while pump is not None and not isinstance(pump, Screen):
+            pump = pump._parent
+        return pump
 
     async def action_room(self, number: int) -> None:
         """Go to a room."""
@@ -57,6 +92,16 @@ class Navigation(Records):
         self.settings.set(left_width=0, dataset_height=0, chart_height=0, report_height=0)
         self.dashboard.fit()
 
+    def action_estimate(self) -> None:
+        """Time a few steps of the recipe in the form."""
+        form = self.dashboard.pane("recipe")
+        if form is None:
+            self.say("the panes are still loading")
+        elif self.desk.thread is not None:
+            self.say("a training runs: its own time left is in the header")
+        else:
+            form.estimate()
+
     def action_theme(self) -> None:
         """Light or dark."""
         self._use_theme(themes.other_light(self.theme))
@@ -64,6 +109,37 @@ class Navigation(Records):
     def action_palette(self) -> None:
         """Colours that everyone can tell apart, or the usual ones."""
         self._use_theme(themes.other_palette(self.theme))
+
+    def action_motion(self) -> None:
+        """Nothing glides or fades, or the usual."""
+        self.settings.set(reduced_motion=not self.settings.reduced_motion)
+        self.use_motion()
+        self.say("reduced motion: nothing glides" if self.settings.reduced_motion else "usual motion")
+
+    def use_motion(self) -> None:
+        """Move as the settings say."""
+        if self.settings.reduced_motion:
+            self.animation_level = "none"
+        else:
+            self.animation_level = constants.TEXTUAL_ANIMATIONS
+
+    def action_keys(self) -> None:
+        """Choose other keys."""
+        from cifar_tui.tui.screens.keys import KeysScreen, entries
+
+        if self.screen is self.dashboard:
+            self.push_screen(KeysScreen(self.settings, entries(self.screen)))
+
+    def use_keys(self) -> None:
+        """Use the keys of the settings; what cannot be used is told."""
+        if not self.settings.keys and not self._keymap:
+            return
+        from cifar_tui.tui.keys import keymap
+
+        found, problems = keymap(self.settings.keys)
+        self.set_keymap(found)
+        if problems:
+            self.say(f"keys in the settings: {problems[0]}", "warning")
 
     def _use_theme(self, name: str) -> None:
         self.theme = name

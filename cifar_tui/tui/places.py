@@ -23,3 +23,16 @@ def runs_folder(app: App[Any]) -> Path:
 
     found = getattr(app, "runs_dir", None)
     return found if isinstance(found, Path) else runs_dir(None)
+
+
+def folder_words(app: App[Any]) -> tuple[str, ...]:
+    """What a command line needs to work in the folders of this app; empty where they are the usual ones."""
+    from cifar_tui.datasets.places import data_dir
+    from cifar_tui.runs.directory import runs_dir
+
+    words: list[str] = []
+    for flag, name, usual in (("--data-dir", "data_dir", data_dir), ("--runs-dir", "runs_dir", runs_dir)):
+        found = getattr(app, name, None)
+        if isinstance(found, Path) and found != usual(None):
+            words += [flag, str(found)]
+    return tuple(words)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from textual import work
 from textual.message import Message
 
@@ -10,18 +13,38 @@ from cifar_tui.text import human_bytes, safe_text
 from cifar_tui.tui.live import LiveRun
 from cifar_tui.tui.messages import CancelDownload, DownloadRequested, RunOpened, RunResumed
 from cifar_tui.tui.steering import Steering
+from cifar_tui.tui.widgets.header import TITLES
 from cifar_tui.tui.worker import Download
+
+if TYPE_CHECKING:
+    from cifar_tui.tui.watching import WatchedRun
 
 
 class Records(Steering):
     """Opens, resumes and forks runs; downloads datasets."""
 
     class RunLoaded(Message):
-        """A recorded run was read; `resume` to go on with it."""
+        """A run was read.
 
-        def __init__(self, live: LiveRun, resume: bool) -> None:
+        Attributes:
+            live: the run.
+            resume: go on with it.
+            watched: follows it, where another process trains it.
+            changes: to the config of a resumed run.
+            room: where to go then.
+        """
+
+        def __init__(
+            self,
+            live: LiveRun,
+            resume: bool,
+            watched: WatchedRun | None = None,
+            changes: Mapping[str, str] | None = None,
+            room: int = 1,
+        ) -> None:
             super().__init__()
-            self.live, self.resume = live, resume
+            self.live, self.resume, self.watched = live, resume, watched
+            self.changes, self.room = dict(changes or {}), room
 
     class WorkFailed(Message):
         """Something off the event loop failed."""
@@ -32,53 +55,68 @@ class Records(Steering):
 
     # ---- recorded runs ----
 
-    def action_open_run(self, run_id: str) -> None:
-        """Show a recorded run in the panes."""
-        if self.desk.thread is not None:
+    def action_open_run(self, run_id: str, room: int = 1) -> None:
+        """Show a run in the panes."""
+        if self.live.run_id == run_id and self.live.is_live:
+            self.call_later(self.dashboard.show_room, room)
+        elif self.desk.busy:
             self.say("a training is under way; stop it before opening another run")
         else:
-            self.load_run(run_id, resume=False)
+            self.load_run(run_id, resume=False, room=room)
 
-    def action_resume_run(self, run_id: str) -> None:
+    def action_resume_run(self, run_id: str, changes: Mapping[str, str] | None = None) -> None:
         """Go on with a recorded run."""
-        if self.desk.thread is not None:
+        if self.desk.busy:
             self.say("a training is under way; stop it first")
         else:
-            self.load_run(run_id, resume=True)
+            self.load_run(run_id, resume=True, changes=changes)
 
     def on_run_opened(self, message: RunOpened) -> None:
         """From the list of runs."""
-        self.action_open_run(message.run_id)
+        self.action_open_run(message.run_id, message.room)
 
     def on_run_resumed(self, message: RunResumed) -> None:
         """From the list of runs."""
-        self.action_resume_run(message.run_id)
+        self.action_resume_run(message.run_id, message.changes)
 
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
-    def load_run(self, run_id: str, *, resume: bool) -> None:
+    def load_run(
+        self, run_id: str, *, resume: bool, changes: Mapping[str, str] | None = None, room: int = 1
+    ) -> None:
         """Read a run off the event loop."""
         from cifar_tui.runs.directory import RunDirectory
+        from cifar_tui.tui.watching import open_run
 
         try:
-            live = LiveRun.from_run(RunDirectory.open(self.runs_dir, run_id))
+            live, watched = open_run(RunDirectory.open(self.runs_dir, run_id))
         except CifarTuiError as error:
             self.post_message(self.WorkFailed(error))
         else:
-            self.post_message(self.RunLoaded(live, resume))
+            self.post_message(self.RunLoaded(live, resume, watched, changes, room))
 
     async def on_records_run_loaded(self, message: RunLoaded) -> None:
         """Show it, and go on with it where that was asked for."""
-        if self.desk.thread is not None:
+        if self.desk.busy:
             return
-        if message.resume:
+        self.desk.leave_watched()
+        if message.watched is not None:
+            self._train(self.desk.watch(message.watched, message.live))
+            self.tick()
+            self.say(f"watching {message.live.run_id}: another process trains it")
+        elif message.resume:
             from cifar_tui.session import TrainRequest
 
-            request = TrainRequest(data_dir=self.data_dir, runs_dir=self.runs_dir, resume=message.live.run_id)
+            request = TrainRequest(
+                data_dir=self.data_dir,
+                runs_dir=self.runs_dir,
+                resume=message.live.run_id,
+                changes=message.changes,
+            )
             self.start_request(request, message.live)
         else:
             self.desk.show(message.live)
             self.tick()
-        await self.dashboard.show_room(1)
+        await self.dashboard.show_room(message.room)
 
     def on_records_work_failed(self, message: WorkFailed) -> None:
         """A dialog, and the app lives on."""
@@ -103,17 +141,17 @@ class Records(Steering):
 
     # ---- downloads ----
 
-    def action_download(self, dataset: str) -> None:
-        """Fetch a dataset in a thread."""
+    def action_download(self, dataset: str, allow_unverified: bool = False) -> None:
+        """Fetch a dataset in a thread; `allow_unverified` takes an archive of unknown hash too."""
         if self.desk.download is not None:
             self.say(f"{self.desk.download.dataset} is being fetched; wait for it or cancel it")
             return
-        self.desk.download = Download(dataset, self.data_dir)
+        self.desk.download = Download(dataset, self.data_dir, allow_unverified=allow_unverified)
         self._fetch(self.desk.download)
 
     def on_download_requested(self, message: DownloadRequested) -> None:
         """From the dataset pane."""
-        self.action_download(message.dataset)
+        self.action_download(message.dataset, message.allow_unverified)
 
     def on_cancel_download(self, _message: CancelDownload) -> None:
         """From the dataset pane."""
@@ -154,6 +192,6 @@ class Records(Steering):
             if download.error is not None and hasattr(pane, "show_error"):
                 pane.show_error(download.error)
         if download.error is None:
-            self.say(f"{download.dataset} is ready")
+            self.say(f"{TITLES.get(download.dataset, download.dataset)} is ready")
         elif not download.cancelled and not isinstance(download.error, CifarTuiError):
             self.show_error(download.error)

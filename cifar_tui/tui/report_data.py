@@ -5,6 +5,7 @@ Files are outside material: whatever is missing or of another type is left out, 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -211,6 +212,48 @@ def grouped(report: SplitReport, names: Sequence[str], group_of: Sequence[int]) 
         report.top5,
         tuple(names),
         tuple(map(tuple, joined)),
+    )
+
+
+Groups = tuple[tuple[str, ...], tuple[int, ...]]
+"""Names of the groups, and the group of each class."""
+
+
+def groups(run: RunReport, report: SplitReport) -> Groups | None:
+    """The groups in which a matrix of a hundred classes is shown; None where there are fewer."""
+    from cifar_tui.datasets.spec import get_spec
+
+    if run.dataset != "cifar100" or len(report.confusion) != 100:
+        return None
+    spec = get_spec("cifar100")
+    return spec.coarse_names, spec.fine_to_coarse
+
+
+def members(found: Groups | None, group: int | None, classes: int) -> list[tuple[int, ...]]:
+    """The classes behind each row of a matrix.
+
+    Args:
+        found: the groups; None for a row a class.
+        group: the open one, whose classes are the rows; None for a row a group.
+        classes: how many there are.
+    """
+    if found is None:
+        return [(label,) for label in range(classes)]
+    names, group_of = found
+    inside = [tuple(c for c, of in enumerate(group_of) if of == number) for number in range(len(names))]
+    return inside if group is None else [(label,) for label in inside[group]]
+
+
+def matrix(report: SplitReport, found: Groups | None, group: int | None) -> SplitReport:
+    """The report as the matrix shows it: with many classes their groups, or the classes of the open group."""
+    if found is None:
+        return report
+    if group is None:
+        return grouped(report, *found)
+    inside = [label for (label,) in members(found, group, len(report.confusion))]
+    rows = tuple(tuple(report.confusion[row][column] for column in inside) for row in inside)
+    return dataclasses.replace(
+        report, names=tuple(report.names[label] for label in inside), confusion=rows, ece=None, bins=()
     )
 
 

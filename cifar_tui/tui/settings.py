@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Settings:
         seen_start: the first start was gone through.
         preset: preset of the form; "" for none.
         form: text by field name, as in the form.
+        folds: "open" or "folded" by group of the form that the user turned; "NAME.more" for what is folded
+            within a group.
         left_width: columns of the left column on the dashboard; 0 for the usual width.
         dataset_height, chart_height, report_height: rows of those panes; 0 for the usual height.
         log_x: the charts have a logarithmic x axis.
@@ -43,8 +46,10 @@ class Settings:
         x_axis: "step", "epoch" or "time".
         marker: "auto", "braille", "block" or "ascii".
         chart_pair: "main" (loss and accuracy) or "rates" (rate and learning rate).
-        runs_sort: column by which runs are sorted.
+        runs_sort: column by which runs are sorted, with "-" before it for the greatest first.
         dataset: the dataset chosen last.
+        reduced_motion: nothing glides or fades.
+        keys: other keys than the usual ones, by action, see `tui.keys`.
         extra: whatever else a pane remembers, text by key.
     """
 
@@ -52,6 +57,7 @@ class Settings:
     seen_start: bool = False
     preset: str = ""
     form: dict[str, str] = field(default_factory=dict)
+    folds: dict[str, str] = field(default_factory=dict)
     left_width: int = 0
     dataset_height: int = 0
     chart_height: int = 0
@@ -63,6 +69,8 @@ class Settings:
     chart_pair: str = "main"
     runs_sort: str = ""
     dataset: str = ""
+    reduced_motion: bool = False
+    keys: dict[str, str] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,7 +130,7 @@ class Settings:
             value, usual = values.get(entry.name), getattr(self, entry.name)
             if isinstance(usual, dict):
                 if isinstance(value, dict):
-                    pairs = {str(key): text for key, text in value.items() if isinstance(text, str)}
+                    pairs = {str(key): text for key, text in _flat(value) if isinstance(text, str)}
                     setattr(self, entry.name, pairs)
             elif isinstance(usual, bool) or not isinstance(usual, float):
                 if type(value) is type(usual):
@@ -134,6 +142,15 @@ class Settings:
         self.chart_height = _clamp(self.chart_height, 200)
         self.report_height = _clamp(self.report_height, 200)
         self.smoothing = min(0.99, self.smoothing) if self.smoothing >= 0 else 0.6
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``a.b = 1`` is a table in TOML; here it is a key with a dot."""
+    for key, value in values.items():
+        if isinstance(value, dict) and prefix.count(".") < 2:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _clamp(value: int, most: int) -> int:

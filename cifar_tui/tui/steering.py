@@ -20,6 +20,7 @@ from cifar_tui.tui.worker import SessionLike, TrainingDesk, TrainingThread
 if TYPE_CHECKING:
     from cifar_tui.engine.control import Control
     from cifar_tui.session import TrainRequest
+    from cifar_tui.tui.guard import Guard
 
 
 class Steering(App[None]):
@@ -27,6 +28,8 @@ class Steering(App[None]):
 
     Attributes:
         desk: session, download and the run in the panes.
+        guard: watches for signals; None in tests.
+        quitting: the app ends once the training has saved.
         data_dir, runs_dir: where datasets and runs are.
     """
 
@@ -34,6 +37,8 @@ class Steering(App[None]):
     data_dir: Path
     runs_dir: Path
     dashboard: Dashboard
+    guard: Guard | None
+    quitting: bool
 
     @property
     def live(self) -> LiveRun:
@@ -43,10 +48,11 @@ class Steering(App[None]):
     # ---- begin ----
 
     def start_request(self, request: TrainRequest, live: LiveRun | None = None) -> None:
-        """Begin a session, unless one is under way."""
-        if self.desk.thread is not None:
+        """Begin a session, unless one is under way. A run of another process is then watched no longer."""
+        if self.desk.busy:
             self.say("a training is under way; stop it first")
             return
+        self.desk.leave_watched()
         self._train(self.desk.start(request, live))
         self.tick()
 
@@ -83,7 +89,7 @@ class Steering(App[None]):
     def action_start(self) -> None:
         """Start what the form says."""
         form = self.dashboard.pane("recipe")
-        if self.desk.thread is not None:
+        if self.desk.busy:
             self.say("a training is under way; stop it first")
         elif form is None:
             self.say("the panes are still loading")
@@ -114,7 +120,7 @@ class Steering(App[None]):
         """Stop and save."""
         if (control := self._steered()) is not None:
             control.stop()
-            self.say("stopping after this step, then saving")
+            self.say("asked to stop" if self.live.watched else "stopping after this step, then saving")
 
     def action_stop_evaluate(self) -> None:
         """Stop, save and evaluate."""
@@ -165,6 +171,19 @@ class Steering(App[None]):
 
         text = f"Now {value}. Range: {option.range}."
         self.push_screen(AskValue(title, text, value, lambda text: parse_value(option, text)), taken)
+
+    # ---- Ctrl+C ----
+
+    async def action_interrupt(self) -> None:
+        """Ctrl+C: asks as q does; once more is "stop and save"; while that goes on it leaves at once."""
+        from cifar_tui.tui.screens.dialogs import QuitDialog
+
+        if self.quitting and self.guard is not None:
+            self.guard.leave_at_once()
+        elif isinstance(self.screen, QuitDialog):
+            self.screen.dismiss("stop")
+        else:
+            await self.action_quit()
 
     # ---- the end of a session ----
 
@@ -238,7 +257,9 @@ class Steering(App[None]):
 
     def say(self, text: str, severity: Any = "information") -> None:
         """A notice in the corner, of plain text."""
-        self.notify(safe_text(text[:1].upper() + text[1:], 300), severity=severity, markup=False, timeout=4)
+        if text.partition(" ")[0].isalpha():  # a name of a file or an address stays as it is
+            text = text[:1].upper() + text[1:]
+        self.notify(safe_text(text, 300), severity=severity, markup=False, timeout=4)
 
     def show_error(self, error: BaseException) -> None:
         """A dialog with the remedy."""

@@ -45,6 +45,12 @@ _SCREEN = {
         "bad": "#b8323f",
     },
 }
+# Green and red are what most colour-blind eyes confuse: bluish green and vermilion of Okabe and Ito (2008),
+# lighter or darker for contrast.
+_BLIND = {
+    True: {"good": "#2bb58d", "bad": "#e8743b"},
+    False: {"good": "#00674a", "bad": "#b03c00"},
+}
 # The same as in `charts.colours`, which this module does not import so that the first paint comes early.
 LINES = {
     ("default", True): {"train": "#4aa8ff", "test": "#ff9f43", "validation": "#3fb68b"},
@@ -75,7 +81,9 @@ def other_palette(theme: str) -> str:
 def build(name: str) -> Theme:
     """The Textual theme of a name in `NAMES`."""
     dark = name.startswith(DARK)
-    screen, lines = _SCREEN[dark], LINES[palette(name), dark]
+    blind = palette(name) == "colour-blind"
+    screen = _SCREEN[dark] | (_BLIND[dark] if blind else {})
+    lines = LINES[palette(name), dark]
     own = {key: screen[key] for key in ("field", "axis", "grid", "muted", "ghost", "good", "bad")} | lines
     return Theme(
         name=name,

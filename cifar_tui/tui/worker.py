@@ -13,9 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cifar_tui.memory import keep_freed_memory
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def make_session(request: TrainRequest) -> SessionLike:
     """A session of a request; loads no torch."""
     from cifar_tui.session import Session
 
-    return Session(request)
+    return Session(replace(request, screen=True))
 
 
 class TrainingThread:
@@ -57,10 +59,12 @@ class TrainingThread:
     Args:
         session: what to run.
         polite: let the screen go first on a machine whose cores are all used for training.
+        foreign: another process trains; the thread only follows.
     """
 
-    def __init__(self, session: SessionLike, *, polite: bool) -> None:
+    def __init__(self, session: SessionLike, *, polite: bool, foreign: bool = False) -> None:
         self.session = session
+        self.foreign = foreign
         self._settled: set[str] = set()
         self._polite = polite
         self._switch_interval = sys.getswitchinterval()
@@ -69,7 +73,11 @@ class TrainingThread:
 
     def follow(self, abandoned: Callable[[], bool]) -> None:
         """Begin, and wait for the end or until nobody cares; runs in the app's worker thread."""
+        if self.foreign:
+            self._run()
+            return
         sys.setswitchinterval(SWITCH_SECONDS)
+        keep_freed_memory()
         self._thread.start()
         while not self._finished.wait(TICK_SECONDS) and not abandoned():
             pass
@@ -85,7 +93,7 @@ class TrainingThread:
         More has then been loaded and built, and the garbage collector should look at new objects alone: with
         those of torch among the old ones a full collection stops the screen for 0.1 to 0.2 s.
         """
-        new = (kinds & {"progress", "evaluation"}) - self._settled
+        new = set() if self.foreign else (kinds & {"progress", "evaluation"}) - self._settled
         self._settled |= new
         return bool(new)
 
@@ -97,7 +105,7 @@ class TrainingThread:
         if self._polite and sys.platform == "linux":
             with contextlib.suppress(OSError):  # threads that torch makes inherit it
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        if "torch" in sys.modules:  # what the training before left
+        if "torch" in sys.modules and not self.foreign:  # what the training before left
             gc.unfreeze()
             gc.collect()
         try:
@@ -120,14 +128,23 @@ class Download:
 
     Attributes:
         dataset: its name.
+        allow_unverified: an archive of unknown hash is taken too.
         transfer: how far it is, None at first.
         notes: sentences for the user that were not shown yet.
         error: what stopped it.
         done: the thread has ended.
     """
 
-    def __init__(self, dataset: str, data_dir: Path, fetch: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        dataset: str,
+        data_dir: Path,
+        fetch: Callable[..., Any] | None = None,
+        *,
+        allow_unverified: bool = False,
+    ) -> None:
         self.dataset = dataset
+        self.allow_unverified = allow_unverified
         self.transfer: Transfer | None = None
         self.notes: list[str] = []
         self.error: Exception | None = None
@@ -154,6 +171,7 @@ class Download:
             (self._fetch or download.fetch)(
                 self.dataset,
                 self._data_dir,
+                allow_unverified=self.allow_unverified,
                 report=self._report,
                 note=self.notes.append,
                 cancelled=self._cancel.is_set,
@@ -192,6 +210,27 @@ class TrainingDesk:
     def control(self) -> Control | None:
         """How to steer the training, or None while there is none."""
         return self.thread.session.control if self.thread is not None else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether this process trains."""
+        return self.thread is not None and not self.thread.foreign
+
+    def watch(self, session: SessionLike, live: LiveRun) -> TrainingThread:
+        """Follow a run of another process in a thread that the app's worker begins."""
+        assert self.thread is None
+        self.show(live)
+        self.thread = TrainingThread(session, polite=False, foreign=True)
+        return self.thread
+
+    def leave_watched(self) -> None:
+        """Follow a run of another process no longer; what is shown of it stays."""
+        if self.thread is None or not self.thread.foreign:
+            return
+        self.thread.session.control.kill()
+        self.thread = None
+        self.live.recorded, self.live.watched = True, False
+        self._fresh = True
 
     def show(self, live: LiveRun) -> None:
         """Put another run in the panes, while nothing trains."""
@@ -236,6 +275,7 @@ class TrainingDesk:
             return frozenset(kinds), None
         self.thread = None
         session = thread.session
+        self.live.watched = False
         if session.error is not None:
             self.live.fail(session.error)
         elif self.live.ended is None:
@@ -248,5 +288,7 @@ class TrainingDesk:
         if self.download is not None:
             self.download.cancel()
         control = self.control
-        if control is not None:
+        if control is not None and self.busy:
             control.stop(reason=reason)
+        elif control is not None:
+            control.kill()  # only the watching ends

@@ -1,7 +1,8 @@
 """The app on a pseudo-terminal with a real training, and a probe in its event loop. Run as a script.
 
-Prints one JSON object to the file of its first argument: lateness of a 10 ms timer in milliseconds, and the
-steps a second of the training, both from when it trains.
+Writes one JSON object to the file of its first argument: lateness of a 10 ms timer in milliseconds, and the
+steps a second of the training, both from when it trains. With "stay" as the last argument the app stays open
+and trains on, for someone who presses keys.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from cifar_tui.tui.app import CifarTuiApp
 class Probed(CifarTuiApp):
     """Starts a recipe at once, watches its own event loop for a while, and leaves."""
 
-    def __init__(self, out: Path, recipe: dict[str, str], seconds: float, data: Path, runs: Path) -> None:
+    def __init__(
+        self, out: Path, recipe: dict[str, str], seconds: float, data: Path, runs: Path, *, stay: bool
+    ) -> None:
         super().__init__(data, runs, first_start=False)
-        self.out, self.recipe, self.length = out, recipe, seconds
+        self.out, self.recipe, self.length, self.stay = out, recipe, seconds, stay
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -60,7 +63,10 @@ class Probed(CifarTuiApp):
         wall = (last[0] - first[0]) / (time.perf_counter() - began)
         found = {f"p{p}": late[min(len(late) - 1, int(len(late) * p / 100))] for p in (50, 95, 99)}
         found |= {"max": late[-1], "rate": rate, "wall_rate": wall}
-        self.out.write_text(json.dumps(found))
+        self.out.with_suffix(".part").write_text(json.dumps(found))
+        self.out.with_suffix(".part").rename(self.out)
+        if self.stay:
+            return
         self.desk.session.control.kill()
         await asyncio.sleep(0.3)
         self.exit()
@@ -68,4 +74,5 @@ class Probed(CifarTuiApp):
 
 if __name__ == "__main__":
     out, recipe, seconds, data, runs = sys.argv[1:6]
-    Probed(Path(out), json.loads(recipe), float(seconds), Path(data), Path(runs)).run()
+    stay = sys.argv[6:] == ["stay"]
+    Probed(Path(out), json.loads(recipe), float(seconds), Path(data), Path(runs), stay=stay).run()

@@ -212,8 +212,15 @@ def test_export_in_the_notebooks_format(cli: Cli, tmp_path: Path) -> None:
 def test_export_as_csv_to_standard_output(cli: Cli, tmp_path: Path) -> None:
     make_run(tmp_path, "a")
     rows = list(csv.DictReader(io.StringIO(cli("export", "a", "-").out)))
-    assert {"step": "20", "split": "test", "metric": "loss", "value": "1.25"} in rows
-    assert {"step": "10", "split": "train-batch", "metric": "loss", "value": "2.0"} in rows
+    assert [(row["step"], row["split"], row["loss"], row["accuracy"]) for row in rows] == [
+        ("10", "train-batch", "2.0", ""),
+        ("20", "train-batch", "1.5", ""),
+        ("20", "train", "1.25", "0.5"),
+        ("20", "test", "1.25", "0.5"),
+    ]
+    assert (rows[0]["learning_rate"], rows[0]["moving_accuracy"], rows[0]["top5"]) == ("0.0001", "0.2", "")
+    assert (rows[3]["top5"], rows[3]["evaluation_seconds"], rows[3]["seconds"]) == ("0.9", "0.1", "")
+    assert cli("export", "a").out == cli("export", "a", "-", "--format", "csv").out
 
 
 def test_export_replaces_nothing_unasked(cli: Cli, tmp_path: Path) -> None:
@@ -223,7 +230,7 @@ def test_export_replaces_nothing_unasked(cli: Cli, tmp_path: Path) -> None:
     assert cli("export", "a", file).code == 73
     assert file.read_text() == "mine"
     assert cli("export", "a", file, "--force").code == 0
-    assert file.read_text().startswith("step,split,metric,value\n")
+    assert file.read_text().startswith("step,epoch,split,loss,accuracy,top5,")
     assert cli("export", "a", tmp_path / "no" / "x.csv").code == 66
     assert cli("export", "a", "x", "--format", "cvs").code == 2
 

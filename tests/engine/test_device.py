@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -39,3 +45,41 @@ def test_the_banner_is_strict_json() -> None:
     import json
 
     assert json.loads(json.dumps(device.select("cpu").to_json(), allow_nan=False))["precision"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [("200000 100000", 2), ("150000 100000", 2), ("5000 100000", 1), ("max 100000", 8), ("", 8), ("1 0", 8)],
+)
+def test_a_container_has_no_more_cores_than_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, cores: int
+) -> None:
+    limit = tmp_path / "cpu.max"
+    limit.write_text(text)
+    monkeypatch.setattr(device, "CONTAINER_LIMIT", limit)
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _pid: set(range(8)), raising=False)
+    assert device.usable_cores() == cores
+    limit.unlink()
+    assert device.usable_cores() == 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="about libgomp, which torch has on Linux")
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ["ACTIVE", "300000"]),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, ["PASSIVE", None]),
+        ({"GOMP_SPINCOUNT": "7"}, [None, "7"]),
+    ],
+)
+def test_how_threads_wait_is_set_before_torch_is_loaded_unless_the_user_did(
+    given: dict[str, str], expected: list[str | None]
+) -> None:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in names} | given
+    program = "import json, os, sys, cifar_tui.session\nassert 'torch' not in sys.modules\n"
+    program += f"print(json.dumps([os.environ.get(name) for name in {names!r}]))"
+    found = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert json.loads(found.stdout) == expected

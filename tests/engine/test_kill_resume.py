@@ -17,6 +17,7 @@ import pytest
 # More points and steps for a thorough run: CIFAR_TUI_KILL_POINTS=20 CIFAR_TUI_KILL_STEPS=10000
 POINTS = int(os.environ.get("CIFAR_TUI_KILL_POINTS", "4"))
 STEPS = int(os.environ.get("CIFAR_TUI_KILL_STEPS", "400"))
+THREADS = os.environ.get("CIFAR_TUI_KILL_THREADS", "1")  # the bits are those of one count
 DATASET = os.environ.get("CIFAR_TUI_KILL_DATASET", "synthetic")
 
 
@@ -75,6 +76,8 @@ def test_fault_050_stopped_at_random_points_a_run_ends_with_the_same_bits(
         "cpu",
         "--evaluate",
         "end",
+        "--threads",
+        THREADS,
     ]
     common += ["--checkpoint-seconds", "0.5", "--eval-train-examples", "1000", "--allow-unverified"]
     code, _step = run_until(command(tmp_path, *common, "--name", "whole"), None, None)
@@ -91,3 +94,33 @@ def test_fault_050_stopped_at_random_points_a_run_ends_with_the_same_bits(
     code, _step = run_until(resume, None, None)
     assert code == 0
     assert weights(tmp_path / "stopped", steps) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.xdist_group("alone")
+def test_a_run_of_measured_threads_goes_on_with_the_same_count(tmp_path: Path) -> None:
+    arguments = [
+        "--dataset",
+        "synthetic",
+        "--steps",
+        "100000",
+        "--device",
+        "cpu",
+        "--checkpoint-seconds",
+        "0.3",
+    ]
+    code, _step = run_until(command(tmp_path, *arguments, "--name", "r"), 1500, signal.SIGTERM)
+    assert code == 143
+    for _ in range(2):
+        newest = max((tmp_path / "r" / "checkpoints").glob("step-*"))
+        recorded = json.loads((newest / "manifest.json").read_text())["threads"]
+        at = int(newest.name.partition("-")[2])
+        code, _step = run_until(
+            command(tmp_path, "--resume", "r", "--strict"), at + 200, signal.SIGTERM
+        )  # strict: refused were the count another one
+        assert code == 143
+        lines = (tmp_path / "r" / "events.jsonl").read_text().splitlines()
+        started = [event for event in map(json.loads, lines) if event["event"] == "run_started"]
+        assert started[-1]["device"]["threads"] == recorded
+        assert started[-1]["differences"] == []

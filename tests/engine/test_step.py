@@ -81,48 +81,9 @@ def test_steps_equal_plain_autograd_with_the_penalty_in_the_loss(
     np.testing.assert_allclose(result.losses, losses, rtol=2e-4 if norm == "batch" else 2e-5)
 
 
-FUSED = [
-    {},
-    {"norm": "none"},
-    {"dropout": 0.3},
-    {"dropout": 0.3, "norm": "none", "l2_reg": 0.01},
-    {"hidden_layers": 1, "dropout": 0.3},
-    {"hidden_layers": 2, "dropout": 0.3},
-    {"optimizer": "adam", "weight_decay": 0.01},
-    {"schedule": "cosine", "warmup_steps": 20},
-]
-
-
-@pytest.mark.parametrize("values", FUSED)
-def test_the_fused_engine_equals_eager(make_world: Callable[..., World], values: dict[str, Any]) -> None:
-    runs = {}
-    for engine in ("eager", "fused"):
-        trainer = make_world(engine=engine, steps=200, **values).trainer
-        assert trainer._engine.name == engine
-        runs[engine] = (
-            trainer,
-            np.concatenate([trainer._engine.run(first, 40).losses for first in range(0, 200, 40)]),
-        )
-    np.testing.assert_allclose(runs["fused"][1], runs["eager"][1], rtol=1e-4)
-    for (name, ours), theirs in zip(
-        runs["fused"][0].module.named_parameters(), runs["eager"][0].module.parameters(), strict=True
-    ):
-        # biases before a norm have a gradient of zero, whose rounding noise Adam blows up
-        if not ("dense" in name and name.endswith("bias") and values.get("norm") != "none"):
-            torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=2e-4, msg=name)
-
-
-def test_the_fused_steps_are_the_same_with_and_without_torchscript(make_world: Callable[..., World]) -> None:
-    from cifar_tui.engine import dense_stack
-
-    scripted, plain = (make_world(engine="fused", dropout=0.2, steps=50).trainer for _ in range(2))
-    plain._engine._steps = dense_stack.steps
-    np.testing.assert_allclose(scripted._engine.run(0, 50).losses, plain._engine.run(0, 50).losses, rtol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("values", "reason"),
-    [({"model": "cnn"}, "cnn"), ({"norm": "batch"}, "batch"), ({"optimizer": "sgd"}, "sgd")],
+    [({"optimizer": "sgd"}, "sgd"), ({"optimizer": "sgd", "model": "cnn"}, "sgd")],
 )
 def test_an_engine_that_cannot_do_it_is_refused_by_name_and_left_by_auto(
     make_world: Callable[..., World], values: dict[str, Any], reason: str

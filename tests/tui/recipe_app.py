@@ -13,8 +13,10 @@ import cifar_tui.tui
 from cifar_tui.tui import theme
 from cifar_tui.tui.messages import CopyRequested, FormChanged, StartRequested
 from cifar_tui.tui.settings import Settings
+from cifar_tui.tui.widgets.recipe_controls import GroupTitle
 from cifar_tui.tui.widgets.recipe_form import RecipeForm
 
+PANE = (41, 21)  # of the dashboard at 120 by 40
 STYLES = Path(cifar_tui.tui.__file__).parent / "styles"
 
 
@@ -86,4 +88,12 @@ async def type_into(pilot: Pilot[None], field: str, text: str) -> None:
     await pilot.press("end", "ctrl+u")
     for character in text:
         await pilot.press({".": "full_stop", "-": "minus", "_": "underscore"}.get(character, character))
+    await pilot.pause()
+
+
+async def unfold(pilot: Pilot[None], section: str, *, more: bool = False) -> None:
+    """Turn a group over."""
+    title = pilot.app.query_one(f"#{'more' if more else 'group'}-{section}", GroupTitle)
+    title.focus()
+    await pilot.press("enter")
     await pilot.pause()

@@ -9,6 +9,7 @@ import signal
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Terminal:
                 env.pop(name, None)
         columns, lines = size
         arguments = ["-c", code] if code else ["-m", "cifar_tui"]
-        self.raw = b""
+        self.raw = bytearray()
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.child: Any = pexpect.spawn(
@@ -75,8 +76,13 @@ class Terminal:
         with contextlib.suppress(Exception):
             self.child.close(force=True)
 
-    def pump(self, seconds: float = 0.1) -> bool:
-        """Take in what the app writes for a while; False once it has closed the terminal."""
+    def pump(self, seconds: float = 0.1, *, show: bool = True) -> bool:
+        """Take in what the app writes for a while; False once it has closed the terminal.
+
+        Args:
+            seconds: how long.
+            show: also draw it on the screen, which costs time; without it the screen is out of date.
+        """
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             try:
@@ -86,8 +92,15 @@ class Terminal:
             except pexpect.EOF:
                 return False
             self.raw += data
-            self._stream.feed(_PRIVATE.sub(b"", data))
+            if show:
+                self._stream.feed(_PRIVATE.sub(b"", data))
         return True
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Another size of the terminal; the app paints anew."""
+        self.screen.reset()
+        self.screen.resize(lines, columns)
+        self.child.setwinsize(lines, columns)
 
     @property
     def text(self) -> str:
@@ -105,9 +118,75 @@ class Terminal:
                 break
         raise AssertionError(f"{pattern!r} is not on the screen:\n{self.text}")
 
+    def wait_until(self, true: Callable[[], object], what: str, seconds: float = 20.0) -> None:
+        """Wait until something holds, looking again at every change of the screen."""
+        end = time.monotonic() + seconds
+        while not true():
+            alive = self.pump(0.05)
+            assert alive and time.monotonic() < end, f"{what}: not after {seconds} s:\n{self.text}"
+
     def press(self, keys: str) -> None:
         """Type."""
         self.child.send(keys.encode())
+
+    # ---- cells ----
+
+    def row(self, y: int) -> str:
+        """A row with one character a cell: a wide one is followed by a blank."""
+        line = self.screen.buffer[y]
+        return "".join((line[x].data or " ")[0] for x in range(self.screen.columns))
+
+    def look(self, x: int, y: int) -> tuple[str, str, bool, bool]:
+        """Colours of a cell, and whether it is bold and reversed."""
+        cell = self.screen.buffer[y][x]
+        return cell.fg, cell.bg, cell.bold, cell.reverse
+
+    def find(self, text: str, *, rows: tuple[int, int] = (0, 1000), last: bool = False) -> tuple[int, int]:
+        """Column and row of a text on the screen, within rows from `rows[0]` up to but without `rows[1]`.
+
+        Raises:
+            AssertionError: it is not there.
+        """
+        found = [
+            (spot, y)
+            for y in range(max(0, rows[0]), min(rows[1], self.screen.lines))
+            if (spot := self.row(y).find(text)) >= 0
+        ]
+        assert found, f"{text!r} is not in rows {rows} of the screen:\n{self.text}"
+        return found[-1 if last else 0]
+
+    def box(self, title: str) -> tuple[int, int, int, int]:
+        """First and last column, first and last row of the frame with a title.
+
+        Raises:
+            AssertionError: there is none.
+        """
+        for y in range(self.screen.lines):
+            match = re.search(rf"╭─ {re.escape(title)}\b", self.row(y))
+            if match is None:
+                continue
+            left = match.start()
+            right = self.row(y).find("╮", left)
+            for bottom in range(y + 1, self.screen.lines):
+                if self.row(bottom)[left] == "╰":
+                    return left, right, y, bottom
+        raise AssertionError(f"no frame {title!r} is on the screen:\n{self.text}")
+
+    def inside(self, title: str) -> str:
+        """The text within the frame with a title, a line a row."""
+        left, right, top, bottom = self.box(title)
+        return "\n".join(self.row(y)[left + 1 : right] for y in range(top + 1, bottom))
+
+    # ---- the mouse ----
+
+    def click_at(self, x: int, y: int) -> None:
+        """Press and let go of the left button on a cell, counted from 0."""
+        self.child.send(f"\x1b[<35;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}m".encode())
+
+    def click(self, text: str, *, rows: tuple[int, int] = (0, 1000), last: bool = False) -> None:
+        """Click on the first letter of a text that is on the screen; see `find`."""
+        x, y = self.find(text, rows=rows, last=last)
+        self.click_at(x + len(text) - len(text.lstrip()), y)
 
     def wait_end(self, seconds: float = 10.0) -> int:
         """The exit code, 128 + n for a signal."""

@@ -282,3 +282,65 @@ async def test_every_key_of_the_footer_does_something_that_can_be_seen(tmp_path:
                     await pilot.press("z")
                 app.desk.stop_everything("next")
                 await until(pilot, lambda: app.desk.download is None)
+
+
+async def test_closing_a_dialog_twice_closes_nothing_else(tmp_path: Path) -> None:
+    from cifar_tui.tui.screens.dialogs import error_dialog
+
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        below, above = error_dialog(RuntimeError("below")), error_dialog(RuntimeError("above"))
+        app.push_screen(below)
+        app.push_screen(above)
+        await pilot.pause()
+        above.call_later(lambda: above.dismiss(None) and None)
+        above.call_later(lambda: above.dismiss(None) and None)
+        await until(pilot, lambda: app.screen is below)
+        await pilot.pause(0.1)
+        assert app.screen is below
+        below.call_later(lambda: below.dismiss(None) and None)
+        below.call_later(lambda: below.dismiss(None) and None)
+        await until(pilot, lambda: app.screen is app.dashboard)
+        await pilot.pause(0.1)
+        assert app.is_running and app.crash is None
+
+
+async def test_two_quick_clicks_beside_the_palette_close_it_and_no_more(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await pilot.press("ctrl+p")
+        palette = app.screen
+        assert palette is not app.dashboard
+        palette.call_later(lambda: palette.dismiss(None) and None)
+        palette.call_later(lambda: palette.dismiss(None) and None)
+        await until(pilot, lambda: app.screen is app.dashboard)
+        await pilot.pause(0.1)
+        assert app.is_running and app.crash is None
+
+
+async def test_a_dialog_that_is_closed_before_it_is_seen_is_no_bug(tmp_path: Path) -> None:
+    from textual._context import active_message_pump
+    from textual.css.query import NoMatches
+
+    from cifar_tui.tui.screens.first_start import FirstStart
+
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        token = active_message_pump.set(FirstStart())
+        app._handle_exception(NoMatches("no widgets any more"))
+        active_message_pump.reset(token)
+        await pilot.pause()
+        assert app.crash is None and app.is_running
+
+
+async def test_keys_while_the_app_leaves_are_left_alone(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        app.leave()
+        for key in ("2", "3", "f9", "question_mark", "ctrl+p", "z"):
+            app.simulate_key(key)
+    assert app.crash is None and app.dashboard.room == 1

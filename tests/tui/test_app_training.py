@@ -231,7 +231,7 @@ async def test_a_download_shows_its_way_and_can_be_cancelled(
     from cifar_tui.datasets import download
     from cifar_tui.datasets.transfer import Transfer
 
-    def fetch(name, folder, *, report, note, cancelled):
+    def fetch(name, folder, *, report, note, cancelled, allow_unverified):
         done = 0
         while not cancelled():
             done += 1_000_000

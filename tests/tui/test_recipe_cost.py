@@ -62,7 +62,7 @@ def test_size_and_steps_need_nothing_but_the_recipe():
     cost = CostModel().cost(_config())
     assert (cost.parameters, cost.steps, cost.seconds) == (206_154, 20_000, None)
     assert cost.flops > 1_000_000
-    assert "time unknown until the first steps" in describe(cost).lower()
+    assert "Time unknown: no run of this model and batch size here." in describe(cost)
 
 
 def test_epochs_count_full_batches_of_what_is_not_held_out():
@@ -110,6 +110,23 @@ def test_the_training_that_just_ran_is_the_newest_rate():
     model = CostModel()
     model.add_live(live)
     assert model.cost(_config()).seconds == pytest.approx(400.0)
+
+
+def test_the_foot_says_from_how_many_runs_or_a_probe_the_time_comes(tmp_path):
+    for rate in (40.0, 50.0, 20.0):
+        _run(tmp_path, _config(), rate)
+    model = CostModel()
+    model.set_slow_facts(find_slow_facts(tmp_path))
+    cost = model.cost(_config())
+    assert (cost.source, cost.steps_per_second) == ("3 runs here", 40.0)
+    assert "from 3 runs here with this model" in describe(cost)
+    model.add_probe(_config(), "cpu", 80.0)
+    model.add_probe(_config(), "cpu", 100.0)
+    cost = model.cost(_config())
+    assert (cost.source, cost.steps_per_second) == ("probe", 100.0)
+    assert "from a probe with this model" in describe(cost)
+    assert model.cost(_config(batch_size="100")).source == ""
+    assert model.cost(_config(engine="eager")).source == ""
 
 
 def test_the_preview_follows_warm_up_and_cosine():

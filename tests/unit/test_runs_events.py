@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -451,3 +452,45 @@ def test_fault_091_a_million_progress_events_are_opened_in_time(tmp_path: Path) 
     result = read_events(path, progress_limit=4000)
     assert time.perf_counter() - start < 5.0
     assert 2000 < len(result.events) < 8000
+
+
+def test_a_pause_of_a_night_is_one_line(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path, {}, name="a", stem="a")
+    now = 0.0
+    with Recorder(run, clock=lambda: now) as recorder:
+        recorder.append(progress(1))
+        for _ in range(1000):
+            now += 0.2
+            recorder.append(dataclasses.replace(progress(5), paused=True))
+        now += 1
+        recorder.append(progress(6))
+        now += 1
+        recorder.append(dataclasses.replace(progress(6), paused=True))
+    found = [event for event in read_events(run.events_path).events if isinstance(event, Progress)]
+    assert [(event.step, event.paused) for event in found] == [(1, False), (5, True), (6, False), (6, True)]
+
+
+def test_a_tail_can_begin_after_what_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    found, first = Tail.after(file)
+    assert found.events == []
+    notes = [Note(level="info", id="I", text=str(number)) for number in range(6)]
+    lines = [json.dumps(to_json(note)).encode() + b"\n" for note in notes]
+    file.write_bytes(b"".join(lines[:3]) + lines[3][:20])
+    assert first.poll() == notes[:3]
+    first.close()
+    found, tail = Tail.after(file, progress_limit=1)
+    assert found.events == notes[:3]
+    assert found.damaged == 0, "the torn line may be under way"
+    assert tail.poll() == []
+    with file.open("ab") as out:
+        out.write(lines[3][20:] + lines[4])
+    assert tail.poll() == notes[3:5]
+    file.unlink()
+    file.write_bytes(lines[5])
+    assert tail.poll() == notes[5:]
+    assert tail.resets == 1
+    tail.close()
+    (tmp_path / "folder").mkdir()
+    found, tail = Tail.after(tmp_path / "folder")
+    assert (found.events, found.damaged) == ([], 1)

@@ -111,6 +111,7 @@ def test_a_new_run_is_summarised_from_its_record(run: RunDirectory) -> None:
         "dataset_state": "",
         "best_test_accuracy": None,
         "best_step": None,
+        "last_test_accuracy": None,
         "created": run.meta()["created"],
         "seconds": 0.0,
         "checkpoints": 0,

@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.css.query import NoMatches
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
@@ -56,6 +57,8 @@ class Dashboard(Screen[None]):
     """Header, rooms and footer. Room 1 is made at once, the others when they are first entered."""
 
     AUTO_FOCUS = ""
+    # What gains or loses the focus paints itself; Textual would paint the whole screen for each change.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "app.focus_next", "Focus next", show=False),
         Binding("shift+tab", "app.focus_previous", "Focus previous", show=False),
@@ -68,6 +71,7 @@ class Dashboard(Screen[None]):
         self.ready = False
         self._live = LiveRun()
         self._rooms: dict[int, Widget] = {}
+        self._left_pane = ""  # where the focus was when room 1 was left
 
     def compose(self) -> ComposeResult:
         """The frame only: the first paint must come early."""
@@ -161,6 +165,7 @@ class Dashboard(Screen[None]):
         if number not in {1, *ROOM_CLASSES}:
             return
         switcher = self.query_one("#rooms", ContentSwitcher)
+        self._left_pane = self.grid.focused_pane() or self._left_pane
         if number != 1 and number not in self._rooms:
             widget = load_class(ROOM_CLASSES[number])()
             widget.id = f"room-{number}"
@@ -170,7 +175,7 @@ class Dashboard(Screen[None]):
         switcher.current = f"room-{number}"
         self.header.show_room(number)
         if number == 1:
-            self.focus_pane(self.grid.focused_pane() or (self.grid.visible_panes() or ["loss"])[0])
+            self.focus_pane(self._left_pane or (self.grid.visible_panes() or ["loss"])[0])
         else:
             room = self._rooms[number]
             self._tell(room, self._live, ALL_KINDS)
@@ -188,11 +193,13 @@ class Dashboard(Screen[None]):
         pane = self.pane(name)
         if pane is None:
             return
+        before = (self.grid.tab, self.grid.alone)
         if self.grid.layout_mode == "tabs":
             self.grid.tab = name
         if self.grid.alone:
             self.grid.alone = name
-        self.fit(refocus=False)
+        if before != (self.grid.tab, self.grid.alone):  # a layout takes longer than a key should
+            self.fit(refocus=False)
         if pane.focusable:
             pane.focus()
         elif hasattr(pane, "focus_first"):

@@ -64,9 +64,12 @@ class Dialog(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", show=True),
-        Binding("ctrl+c,ctrl+q", "app.quit", "Quit", show=False),
+        Binding("ctrl+c", "app.interrupt", "Quit", show=False),
+        Binding("ctrl+q", "app.quit", "Quit", show=False),
         Binding("up,left", "app.focus_previous", show=False),
         Binding("down,right", "app.focus_next", show=False),
+        Binding("pageup", "scroll_text(-1)", "Text up", show=False),
+        Binding("pagedown", "scroll_text(1)", "Text down", show=False),
     ]
 
     def __init__(
@@ -119,6 +122,24 @@ class Dialog(ModalScreen[str | None]):
         """Escape."""
         self.dismiss(None)
 
+    def action_scroll_text(self, pages: int) -> None:
+        """Show the text that a small screen has no room for."""
+        text = self.query_one("#dialog-text", VerticalScroll)
+        text.scroll_relative(y=pages * max(1, text.size.height - 1), animate=False)
+
+    def on_resize(self) -> None:
+        """Say how to scroll where the text does not fit."""
+        self.call_after_refresh(self._say_keys)
+
+    def _say_keys(self) -> None:
+        text = self.query_one("#dialog-text", VerticalScroll)
+        scroll = "pgdn more   " if text.virtual_size.height > text.size.height else ""
+        self.query_one("#dialog").border_subtitle = f"{scroll}tab next   enter choose   esc close"
+
+
+class QuitDialog(Dialog):
+    """Asks before the app ends a training."""
+
 
 def error_dialog(error: BaseException, choices: Sequence[Choice] = ()) -> Dialog:
     """What failed, what state things are in, and the remedy."""
@@ -140,7 +161,7 @@ def error_dialog(error: BaseException, choices: Sequence[Choice] = ()) -> Dialog
 def quit_dialog(run_id: str, step: int, target: int) -> Dialog:
     """Asked before the app ends a training."""
     where = f"Step {step:,} of {target:,}" if step else "It is just starting"
-    return Dialog(
+    return QuitDialog(
         f"Run {safe_text(run_id, 40)} is training" if run_id else "A training is under way",
         [
             Part(

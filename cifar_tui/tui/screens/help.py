@@ -88,8 +88,8 @@ def topic_of(screen: Screen[Any]) -> Topic:
     tip = ""
     for node in focused.ancestors_with_self if focused is not None else ():
         tooltip = getattr(node, "tooltip", None)
-        if not tip and isinstance(tooltip, str):
-            tip = tooltip
+        if not tip and isinstance(tooltip, str | Content):
+            tip = str(tooltip)
         known = PANES.get(type(node).__name__)
         if known is not None:
             title, pane, text = known

@@ -44,9 +44,13 @@ class ZoomScreen(ModalScreen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """The greatest whole scale at which the picture and its text fit."""
-        scale = max(1, min((event.size.width - 4) // 32, (event.size.height - 6) // 16, 4))
+        lines = self._lines.plain.count("\n") + 1
+        beside = event.size.height < 16 + lines + 2 and event.size.width >= 32 * 2 + 6
+        self.set_class(beside, "-beside")
+        high = event.size.height - 2 - (0 if beside else lines)
+        scale = max(1, min((event.size.width - (38 if beside else 4)) // 32, high // 16, 4))
         zoom = self.query_one(PictureZoom)
-        zoom.styles.width, zoom.styles.height = 32 * scale, min(16 * scale, max(8, event.size.height - 6))
+        zoom.styles.width, zoom.styles.height = 32 * scale, min(16 * scale, max(8, high))
 
     def on_click(self) -> None:
         """A click closes."""

@@ -8,14 +8,13 @@ import os
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from cifar_tui.text import safe_text
-from cifar_tui.tui.messages import CopyRequested
+from cifar_tui.tui.widgets.chart_keys import ChartKeys
 from cifar_tui.tui.widgets.chart_view import ChartView
 from cifar_tui.tui.widgets.cursor import ChartLink
 
@@ -28,33 +27,15 @@ if TYPE_CHECKING:
 REDRAW_SECONDS = 0.5
 CHEAP_SECONDS = 0.010  # a chart that takes longer to draw is drawn in a thread
 _CHANGES = frozenset({"run_started", "progress", "evaluation", "checkpoint", "note", "run_ended", "status"})
-_MARKERS = ("braille", "block", "ascii")
 
 
-class ChartPane(Container, can_focus=True):
+class ChartPane(ChartKeys, Container, can_focus=True):
     """One chart; all charts of the app share options and cursor.
 
     Args:
         kind: "loss", "accuracy", "rate" or "learning_rate".
         settings: where options are remembered.
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l", "log_x", "Log x", id="chart.log_x", tooltip="Logarithmic or linear x axis"),
-        Binding("x", "x_axis", "X axis", id="chart.x_axis", tooltip="Step, epoch or time on the x axis"),
-        Binding("v", "pair", "Other pair", id="chart.pair", tooltip="Loss and accuracy, or the two rates"),
-        Binding("m", "marker", "Marker", id="chart.marker", tooltip="Braille, block or ASCII"),
-        Binding("plus", "smooth(True)", "Smoother", id="chart.smoother", key_display="+"),
-        Binding("minus", "smooth(False)", "Rougher", id="chart.rougher", key_display="-"),
-        Binding("left", "cursor(-1)", "Cursor", id="chart.left", key_display="← →"),
-        Binding("right", "cursor(1)", "Cursor right", id="chart.right", show=False),
-        Binding("shift+left", "cursor(-10)", "Cursor far left", id="chart.far_left", show=False),
-        Binding("shift+right", "cursor(10)", "Cursor far right", id="chart.far_right", show=False),
-        Binding("home", "cursor(-100000)", "Cursor to the start", id="chart.home", show=False),
-        Binding("end", "cursor(100000)", "Cursor to the end", id="chart.end", show=False),
-        Binding("escape", "no_cursor", "No cursor", id="chart.no_cursor", show=False),
-        Binding("y", "copy", "Copy values", id="chart.copy", show=False),
-    ]
 
     def __init__(self, kind: Kind, settings: Settings | None = None, **keywords: Any) -> None:
         super().__init__(**keywords)
@@ -274,49 +255,6 @@ class ChartPane(Container, can_focus=True):
         if self._plan is not None and self._plan.scale is not None:
             self.link.move(step_of(self._plan, min(max(column, 0), self._columns() - 1)))
 
-    # ---- actions ----
-
-    def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
-        """Escape is for the cursor only while there is one."""
-        return self.link.cursor is not None if action == "no_cursor" else True
-
-    def action_cursor(self, by: int) -> None:
-        """Move the cursor of all charts by columns; it begins at the newest point."""
-        from cifar_tui.charts.frame import LEFT
-        from cifar_tui.tui.widgets.chart_plan import column_of
-
-        if self._plan is None or self._plan.scale is None:
-            return
-        at = self._cursor_column()
-        if at is not None:
-            self._to_column(at - LEFT + by)
-        elif self._live is not None:
-            self._to_column(column_of(self._plan, float(self._live.step)) or 0)
-
-    def action_no_cursor(self) -> None:
-        """Take the cursor away."""
-        self.link.move(None)
-
-    def action_log_x(self) -> None:
-        """Logarithmic or linear x axis."""
-        self.link.change(log_x=not self.link.options.log_x)
-
-    def action_x_axis(self) -> None:
-        """Step, epoch or time on the x axis."""
-        self.link.change(x_axis=_after(("step", "epoch", "time"), self.link.options.x_axis))
-
-    def action_smooth(self, up: bool) -> None:
-        """Smoother or rougher curves; the raw values stay behind them."""
-        self.link.change(smoothing=self.link.options.smoother(up).smoothing)
-
-    def action_marker(self) -> None:
-        """Braille, block or ASCII."""
-        self.link.change(marker=_after(_MARKERS, self._marker()))
-
-    def action_pair(self) -> None:
-        """Loss and accuracy, or steps per second and learning rate."""
-        self.link.change(pair="main" if self.link.options.pair == "rates" else "rates")
-
     def copy_text(self) -> str:
         """The values at the cursor, else the newest, as text; empty without a curve."""
         from cifar_tui.tui.widgets import chart_texts
@@ -325,12 +263,6 @@ class ChartPane(Container, can_focus=True):
             return ""
         step = self.link.cursor if self.link.cursor is not None else math.inf
         return chart_texts.table(self.shown, self._plan, step)
-
-    def action_copy(self) -> None:
-        """Copy these values."""
-        text = self.copy_text()
-        if text:
-            self.post_message(CopyRequested(text, "values"))
 
 
 def _build(snap: Any, options: Any, width: int, height: int, look: dict[str, Any]) -> tuple[Plan, Any, float]:
@@ -341,8 +273,3 @@ def _build(snap: Any, options: Any, width: int, height: int, look: dict[str, Any
     plan = chart_plan.plan(snap, options, width, height, **look)
     cells = chart_view.draw(plan)
     return plan, cells, time.perf_counter() - start
-
-
-def _after(choices: tuple[Any, ...], current: Any) -> Any:
-    """The choice after the current one, in a circle."""
-    return choices[(choices.index(current) + 1) % len(choices)] if current in choices else choices[0]

@@ -102,12 +102,14 @@ def values_at(plan: Plan, step: float) -> list[tuple[str, str, int, float]]:
 
 def number(value: float, kind: Kind) -> str:
     """A value, always as wide as others of its kind."""
+    from cifar_tui.charts.numbers import scientific
+
     if not math.isfinite(value):
         return "NaN".rjust(6)
     if kind == "accuracy":
         return f"{100 * value:5.2f}%"
     if kind == "learning_rate":
-        return f"{value:.3g}"
+        return scientific(value) if 0 < abs(value) < 1e-2 else f"{value:.3g}"
     return f"{value:7,.1f}" if kind == "rate" else f"{value:6.4f}"
 
 

@@ -14,7 +14,17 @@ from cifar_tui.tui.widgets.picture_views import padded
 if TYPE_CHECKING:
     from cifar_tui.datasets.split import Split
 
-_WIDTH = 12
+_NAME, _BAR = 11, 5
+
+
+def _line(name: str, count: int, share: float) -> Content:
+    filled = round(share * _BAR)
+    return Content.assemble(
+        f"{padded(name, _NAME)} ",
+        ("━" * filled, "$accent" if name == "all" else "$muted"),
+        ("━" * (_BAR - filled), "$grid"),
+        f"{count:>7,}",
+    )
 
 
 class ClassList(OptionList):
@@ -36,17 +46,21 @@ class ClassList(OptionList):
     def fill(self, split: Split | None, chosen: int) -> None:
         """Show the classes of a split, with one chosen."""
         self.clear_options()
+        self.border_subtitle = ""
         if split is None:
             return
         import numpy as np
 
         counts = np.bincount(split.labels, minlength=len(split.names)).tolist()
         rows = [("all", len(split)), *zip(split.names, counts, strict=True)]
+        most = max(counts, default=0) or 1
         self.add_options(
-            Option(Content(f"{padded(name, _WIDTH)} {count:>7,}"), id=f"class-{number - 1}")
+            Option(_line(name, count, 1.0 if number == 0 else count / most), id=f"class-{number - 1}")
             for number, (name, count) in enumerate(rows)
         )
         self.highlighted = chosen + 1
+        even = "balanced, " if len(set(counts)) == 1 else ""
+        self.border_subtitle = f"{even}{len(counts)} classes"
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click."""

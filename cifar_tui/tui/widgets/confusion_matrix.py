@@ -17,13 +17,14 @@ from textual.strip import Strip
 
 from cifar_tui.charts.cells import cell_width, clip, plain
 from cifar_tui.tui.report_data import SplitReport
-from cifar_tui.tui.widgets.picture_views import colour, padded
+from cifar_tui.tui.widgets.picture_views import colour, padded, short_name
 
 LABEL = 11
 CELL = 6
 SMALL_CELL = 3
 """Width of a cell with more than twelve classes: numbers for names, and percent of the row for counts."""
-_SHORT = {"airplane": "plane", "automobile": "auto"}
+_RECALL = 4
+"""Width that the recall of each class takes, where there is room for it."""
 
 RGB = tuple[int, int, int]
 
@@ -41,13 +42,16 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         Binding("right", "walk(0,1)", "Right", id="matrix.right", show=False),
         Binding("up", "walk(-1,0)", "Up", id="matrix.up", show=False),
         Binding("down", "walk(1,0)", "Down", id="matrix.down", show=False),
+        Binding("enter", "open", "Pictures", id="matrix.open", tooltip="The pictures behind the cell"),
         Binding("m", "worst", "Worst mistake", id="matrix.worst", tooltip="To the greatest red cell"),
-        Binding("p", "percent", "Counts or %", id="matrix.percent", tooltip="Counts, or percent of the row"),
-        Binding("enter", "open", "Open group", id="matrix.open", tooltip="The classes of a superclass"),
+        Binding(
+            "p", "percent", "Counts or %", id="matrix.percent", tooltip="Counts, or % of the row", show=False
+        ),
     ]
     HELP_TEXT = (
         "Each row is a true class, each column what the model said. The green diagonal is right, red cells "
-        "are mistakes; the count is always written. Arrows walk, the line below says the cell in words."
+        "are mistakes; the count is always written. Arrows walk, the line below says the cell in "
+        "words, enter shows its pictures."
     )
 
     class Moved(Message):
@@ -94,6 +98,11 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         return CELL if wide else SMALL_CELL
 
     @property
+    def percent(self) -> bool:
+        """Percent of the row are written, not counts; counts do not fit into small cells."""
+        return self._percent or self.cell == SMALL_CELL
+
+    @property
     def cursor(self) -> tuple[int, int]:
         """Row and column of the cursor."""
         return self._cursor
@@ -115,6 +124,25 @@ class ConfusionMatrix(ScrollView, can_focus=True):
             verdict,
         ]
 
+    def legend(self) -> list[tuple[str, str]]:
+        """The two scales of the shades, as text and style."""
+        if self._report is None:
+            return []
+        panel = self._rgb("panel")
+        parts: list[tuple[str, str]] = []
+        low, high = self._right
+        scales = (
+            ("wrong ", "bad", (0.12, 0.3, 0.5, 0.75, 1.0), 0.7, f" 0 to {self._wrong:,}"),
+            ("     right ", "good", (0.35, 0.5, 0.67, 0.84, 1.0), 0.8, f" {low:,} to {high:,}"),
+        )
+        for name, ink, shares, most, text in scales:
+            parts.append((name, "$muted"))
+            for share in shares:
+                red, green, blue = _mix(panel, self._rgb(ink), share * most)
+                parts.append(("   ", f"on rgb({red},{green},{blue})"))
+            parts.append((text, "$muted"))
+        return parts
+
     # ---- drawing ----
 
     def render_line(self, y: int) -> Strip:
@@ -134,10 +162,12 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         accent = base + Style(color=colour(self, "accent"), bold=True)
         segments = [Segment(padded("true", LABEL), muted)]
         for column, name in enumerate(report.names):
-            short = plain(_SHORT.get(name, name)) if self.cell == CELL else str(column)
+            short = short_name(name) if self.cell == CELL else str(column)
             text = clip(short, self.cell - 1)
-            text = " " * (self.cell - cell_width(text)) + text
+            text = " " * (self.cell - 1 - cell_width(text)) + text + " "
             segments.append(Segment(text, accent if column == self._cursor[1] else muted))
+        if self._spare >= _RECALL:
+            segments.append(Segment(" recall" if self._spare >= 7 else " rec", muted))
         return Strip(segments)
 
     def _row(self, report: SplitReport, row: int, base: Style) -> Strip:
@@ -147,13 +177,24 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         segments = [Segment(padded(name, LABEL - 1) + " ", base + accent if here else base)]
         total = sum(report.confusion[row])
         for column, count in enumerate(report.confusion[row]):
-            if self._percent:
-                text = f"{count / total * 100:.1f}" if total else "-"
-                text = text if self.cell == CELL else text.split(".", maxsplit=1)[0]
+            if self.percent:
+                text = f"{count / total * 100:.{1 if self.cell == CELL else 0}f}" if total else "-"
             else:
                 text = str(count) if len(str(count)) < self.cell else f"{count // 1000}k"
-            segments.append(Segment(f"{text:>{self.cell - 1}} ", self._style(row, column, count)))
+            text = f"{text:>{self.cell - 1}} "[: self.cell]
+            segments.append(Segment(text, self._style(row, column, count)))
+        if self._spare >= _RECALL:
+            recall = f"{report.confusion[row][row] / total:.0%}" if total else "-"
+            segments.append(
+                Segment(f"{recall:>{7 if self._spare >= 7 else _RECALL}}", base + Style(bold=here))
+            )
         return Strip(segments)
+
+    @property
+    def _spare(self) -> int:
+        """Columns right of the cells."""
+        size = len(self._report.confusion) if self._report is not None else 0
+        return self.size.width - LABEL - size * self.cell
 
     def _style(self, row: int, column: int, count: int) -> Style:
         if (row, column) == self._cursor:
@@ -226,14 +267,17 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         """Counts, or percent of the row."""
         self._percent = not self._percent
         self.refresh()
+        self.post_message(self.Moved(*self._cursor))
 
     def action_open(self) -> None:
         """Ask for what is behind the cell."""
         self.post_message(self.Opened(*self._cursor))
 
     def on_click(self, event: Click) -> None:
-        """A click walks there."""
+        """A click walks there, a second one opens."""
         spot = event.get_content_offset(self)
         if spot is not None and spot.y > 0 and spot.x >= LABEL:
             column = (spot.x - LABEL + self.scroll_offset.x) // self.cell
             self._go(spot.y - 1 + self.scroll_offset.y, column)
+            if event.chain > 1 and self.can_open:
+                self.action_open()

@@ -1,8 +1,9 @@
-"""What a recipe costs: parameters, FLOPs, memory, and the time it takes at the rate of an earlier run."""
+"""What a recipe costs: parameters, FLOPs, memory, and time at the rate of earlier runs or a probe."""
 
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 RUN_LIMIT = 60
 TAIL_BYTES = 1 << 16
-_KEY = ("model", "hidden_layers", "num_nodes", "norm", "conv_norm", "batch_size", "threads")
-UNKNOWN_TIME = "time unknown until the first steps"
+RUNS_OF_A_RATE = 5  # the median of as many of the newest runs
+_KEY = ("model", "hidden_layers", "num_nodes", "norm", "conv_norm", "batch_size", "threads", "engine")
+PROBE = "probe"
+UNKNOWN_TIME = "time unknown"
+ESTIMATE_KEY = "^g"
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,13 @@ class Rate:
         key: values of the fields that decide it.
         device: the device it ran on, such as "cpu" or "cuda:0".
         steps_per_second: the rate.
+        source: "run" or "probe".
     """
 
     key: tuple[Any, ...]
     device: str
     steps_per_second: float
+    source: str = "run"
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,10 @@ class Cost:
         steps: to the end.
         memory: bytes about needed; None while not known.
         available: bytes free on this machine; None while not known.
-        steps_per_second: of the newest run like it; None where there is none.
+        steps_per_second: of the runs like it, or of a probe; None where there is neither.
         limit: seconds after which the recipe stops.
+        source: where the rate comes from, such as "3 runs here"; "" without one.
+        doing: what is done just now to find the rate; "" for nothing.
     """
 
     parameters: int
@@ -61,6 +69,8 @@ class Cost:
     available: int | None = None
     steps_per_second: float | None = None
     limit: float | None = None
+    source: str = ""
+    doing: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -88,42 +98,62 @@ class CostModel:
         self._memory: Callable[[RunConfig, int], int] | None = None
         self._available: int | None = None
 
-    def cost(self, config: RunConfig) -> Cost:
-        """The cost of a config."""
+    def cost(self, config: RunConfig, doing: str = "") -> Cost:
+        """The cost of a config, while something is done to find its rate or not."""
         from cifar_tui import catalog
         from cifar_tui.datasets.spec import get_spec
         from cifar_tui.models._layers import total_flops, total_parameters
 
         classes = len(get_spec(config.dataset).class_names(config.labels))
         layers = catalog.get("models", config.model).layers(config, classes)
+        rate, source = self.rate(config)
         return Cost(
             total_parameters(layers),
             total_flops(layers),
             total_steps(config),
             self._memory(config, classes) if self._memory else None,
             self._available,
-            self._rate(config),
+            rate,
             config.max_seconds,
+            source,
+            doing,
         )
 
     def add_live(self, live: LiveRun) -> None:
         """Take in the rate of the training that runs now."""
         if live.config is not None and live.progress is not None and live.progress.steps_per_second > 0:
-            rate = _rate(live.config, live.device, live.progress.steps_per_second)
-            self.rates = [rate, *(known for known in self.rates if known.key != rate.key)]
+            self.rates.insert(0, _rate(live.config, live.device, live.progress.steps_per_second))
+
+    def add_probe(self, config: RunConfig, device: str, steps_per_second: float) -> None:
+        """Take in what a probe of a config found; the newest figure counts."""
+        key = key_of(config)
+        kept = [known for known in self.rates if known.source != PROBE or known.key != key]
+        self.rates = [Rate(key, device, steps_per_second, PROBE), *kept]
 
     def set_slow_facts(self, facts: SlowFacts) -> None:
         """Take in what `find_slow_facts` found."""
         self._memory, self._available = facts.memory, facts.available
         self.rates += facts.rates
 
-    def _rate(self, config: RunConfig) -> float | None:
-        key = tuple(getattr(config, name) for name in _KEY)
-        for rate in self.rates:
-            same = config.device in {"auto", rate.device} or rate.device.startswith(f"{config.device}:")
-            if rate.key == key and same:
-                return rate.steps_per_second
-        return None
+    def rate(self, config: RunConfig) -> tuple[float | None, str]:
+        """Steps per second of a config, and where that comes from: "probe", or "3 runs here"."""
+        key = key_of(config)
+        found = [rate for rate in self.rates if rate.key == key and _is_on(rate.device, config.device)]
+        if not found:
+            return None, ""
+        if found[0].source == PROBE:
+            return found[0].steps_per_second, PROBE
+        runs = [rate.steps_per_second for rate in found if rate.source != PROBE][:RUNS_OF_A_RATE]
+        return statistics.median(runs), f"{len(runs)} run{'s' if len(runs) > 1 else ''} here"
+
+
+def key_of(config: RunConfig) -> tuple[Any, ...]:
+    """What decides the rate of a config, but for its device."""
+    return tuple(getattr(config, name) for name in _KEY)
+
+
+def _is_on(device: str, wanted: str) -> bool:
+    return wanted in {"auto", device} or device.startswith(f"{wanted}:")
 
 
 @dataclass(frozen=True)
@@ -259,14 +289,17 @@ def describe(cost: Cost) -> str:
         lines.append(f"Needs about {human_bytes(cost.memory)} of {human_bytes(cost.available)} free memory.")
     if cost.steps_per_second:
         lines.append(
-            f"{cost.steps:,} steps at {cost.steps_per_second:.1f} a second, the newest rate of this model "
-            "and batch size here; evaluations are not counted."
+            f"{cost.steps:,} steps at {cost.steps_per_second:.1f} a second, from {_article(cost.source)} "
+            "with this model and batch size; evaluations are not counted."
         )
     else:
-        lines.append(
-            f"{UNKNOWN_TIME[0].upper()}{UNKNOWN_TIME[1:]}: no run of this model and batch size here."
-        )
+        lines.append("Time unknown: no run of this model and batch size here.")
+    lines.append(f"Click or {ESTIMATE_KEY}: time a few steps on this device.")
     return "\n".join(lines)
+
+
+def _article(source: str) -> str:
+    return f"a {source}" if source == PROBE else source
 
 
 _Parts = list[tuple[str, str]]
@@ -285,14 +318,19 @@ def _memory_parts(cost: Cost) -> _Parts:
 
 
 def _time_parts(cost: Cost, room: int) -> _Parts:
+    if cost.doing:
+        return [(cost.doing if len(cost.doing) <= room else "…", "$accent")]
     if cost.seconds is not None:
-        return [("about ", "$muted"), (human_seconds(cost.seconds), "bold"), (" here", "$muted")]
+        time = human_seconds(cost.seconds)
+        left = room - len(f"about {time}")
+        sources = (f" from {_article(cost.source)}", f" · {cost.source.removesuffix(' here')}", "")
+        source = next(text for text in sources if len(text) <= max(0, left))
+        return [("about ", "$muted"), (time, "bold"), (source, "$muted")]
     if cost.steps == 0:
         return [("evaluation only", "$muted")]
-    fitting = [
-        text for text in (UNKNOWN_TIME, "time: after first steps", "time unknown") if len(text) <= room
-    ]
-    return [(fitting[0] if fitting else "time ?", "$muted")]
+    if room >= len(f"{UNKNOWN_TIME}  {ESTIMATE_KEY} estimate"):
+        return [(f"{UNKNOWN_TIME}  ", "$muted"), (ESTIMATE_KEY, "bold $accent"), (" estimate", "$muted")]
+    return [(UNKNOWN_TIME if len(UNKNOWN_TIME) <= room else "time ?", "$muted")]
 
 
 def _length(parts: _Parts) -> int:

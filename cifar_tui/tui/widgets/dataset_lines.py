@@ -110,8 +110,17 @@ def transfer_lines(dataset: str, transfer: Transfer, width: int) -> list[Content
     ]
 
 
-def missing_lines(dataset: str, state: str, free: int | None, folder: str, width: int) -> list[Content]:
-    """What a download would take, before it begins, and the next key."""
+def refusal(dataset: str, error: BaseException, unsure: bool, width: int, height: int) -> list[Content]:
+    """An error, or where the data is only of unknown origin (`unsure`) what that means."""
+    return unverified_lines(dataset, width) if unsure else error_lines(error, width, height - 1)
+
+
+def missing_lines(
+    dataset: str, state: str, free: int | None, folder: str, width: int, height: int
+) -> list[Content]:
+    """What a download would take, before it begins, and the next key; nothing for data that is there."""
+    if height < 2 or state not in {"missing", "damaged"}:
+        return []
     title, size, needed = TITLES[dataset], archive_bytes(dataset), unpacked_bytes(dataset)
     why = "is damaged; a download replaces it." if state == "damaged" else "is not on this disk yet."
     lines = [
@@ -127,9 +136,9 @@ def missing_lines(dataset: str, state: str, free: int | None, folder: str, width
     lines += [
         Content.assemble((f"in {_shortened(safe_text(folder), width - 3)}", "$muted")),
         Content(""),
-        Content.assemble(("g", "bold $accent"), (f" Get {title}", "$foreground")),
+        keys(("g", f"Get {title}", "get")),
     ]
-    return lines
+    return lines if height >= len(lines) else [lines[0], lines[-1]]
 
 
 def _shortened(path: str, width: int) -> str:
@@ -139,22 +148,56 @@ def _shortened(path: str, width: int) -> str:
 
 
 def error_lines(error: BaseException, width: int, height: int) -> list[Content]:
-    """An error in place: what happened, what was kept, what to do; the keys stay where it is cut."""
+    """An error in place: what happened, what was kept, what to do; the keys stay where it is cut.
+
+    The tooltip has all of it, see `tip`.
+    """
     if isinstance(error, CifarTuiError):
         message, state, hint = error.message, error.state, error.hint
     else:
         message, state, hint = f"{type(error).__name__}: {error}", None, None
     if isinstance(error, InterruptedBySignal):
         kept = _wrapped(f"Stopped; {safe_text(state, 200)}." if state else "Stopped.", "$foreground", width)
-        again = Content.assemble(("g", "bold $accent"), " goes on   ", ("esc", "bold $accent"), " hides")
-        return [*kept, Content(""), again]
-    keys = Content.assemble(("g", "bold $accent"), " tries again   ", ("esc", "bold $accent"), " hides")
+        return [*kept, Content(""), keys(("g", "goes on", "get"), ("esc", "hides", "hide_error"))]
+    accept = [("u", "uses it anyway", "accept")] if refused(error) else []
+    last = keys(*accept, ("g", "tries again", "get"), ("esc", "hides", "hide_error"))
     said = _wrapped(f"✕ {safe_text(message, 300)}", "$bad", width)
     kept = _wrapped(safe_text(state, 200), "$muted", width) if state else []
     todo = _wrapped(f"hint: {safe_text(hint, 240)}", "$foreground", width) if hint else []
     if len(said) + len(kept) + len(todo) + 1 > height:
         kept = []
-    return [*said[: max(1, height - 1 - len(todo))], *kept, *todo, keys]
+    if len(said) + len(todo) + 1 > height and accept:
+        todo = []  # the hint is a command that does what the key does
+    return [*said[: max(1, height - 1 - len(todo))], *kept, *todo, last]
+
+
+def refused(error: BaseException | None) -> bool:
+    """Whether a download failed only for its hash, so that the user may take it all the same."""
+    return isinstance(error, CifarTuiError) and error.id in {"E-DATA-HASH", "E-DATA-UNVERIFIED"}
+
+
+def keys(*entries: tuple[str, str, str]) -> Content:
+    """Keys with what they do, each of which can be clicked.
+
+    Args:
+        entries: key, what it does, and the pane's action.
+    """
+    return Content.from_markup(
+        "   ".join(f"[@click=pane('{action}')][b $accent]{key}[/] {does}[/]" for key, does, action in entries)
+    )
+
+
+def tip(error: BaseException | None, folder: object) -> Content | None:
+    """All of what a message may be too short for, as a tooltip, which `?` shows too.
+
+    Args:
+        error: what the message is about, or None.
+        folder: of the data, where it is named; else None.
+    """
+    if error is None:
+        return Content(f"The data goes into {safe_text(folder)}") if folder is not None else None
+    text = error.block() if isinstance(error, CifarTuiError) else f"{type(error).__name__}: {error}"
+    return Content("\n".join(safe_text(line, 2000) for line in text.splitlines()))
 
 
 def unverified_lines(dataset: str, width: int) -> list[Content]:
@@ -164,8 +207,7 @@ def unverified_lines(dataset: str, width: int) -> list[Content]:
         "A run trained on it says so."
     )
     lines = _wrapped(f"! {said}", "$warning", width)
-    keys = Content.assemble(("u", "bold $accent"), " Use anyway   ", ("esc", "bold $accent"), " Hide")
-    return [*lines, Content(""), keys]
+    return [*lines, Content(""), keys(("u", "Use anyway", "accept"), ("esc", "Hide", "hide_error"))]
 
 
 def _wrapped(text: str, style: str, width: int) -> list[Content]:

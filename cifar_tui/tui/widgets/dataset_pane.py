@@ -11,15 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Click, Focus, Resize
-from textual.widgets import Button, Static
+from textual.widgets import Button
 
 from cifar_tui.tui.messages import CancelDownload, DownloadRequested
 from cifar_tui.tui.places import data_folder
 from cifar_tui.tui.widgets import dataset_lines as text
 from cifar_tui.tui.widgets import dataset_messages as messages
 from cifar_tui.tui.widgets.dataset_reader import Samples, accept, look, read_samples
-from cifar_tui.tui.widgets.dataset_row import DatasetRow, TransferBox
-from cifar_tui.tui.widgets.lines import stack
+from cifar_tui.tui.widgets.dataset_row import DatasetRow, PaneMessage, TransferBox
 from cifar_tui.tui.widgets.picture_views import Picture, PictureRow
 
 if TYPE_CHECKING:
@@ -49,7 +48,6 @@ class DatasetPane(Vertical, can_focus=True):
     BORDER_TITLE = "Dataset"
     BINDINGS: ClassVar[list[BindingType]] = _BINDINGS
     HELP_TEXT = _HELP
-
     Selected = messages.Selected
     StatusChanged = messages.StatusChanged
 
@@ -65,6 +63,7 @@ class DatasetPane(Vertical, can_focus=True):
         self._fetching = ""
         self._error: BaseException | None = None
         self._error_is_sample = False
+        self._refused = ""  # the dataset whose archive was refused for its hash
         self._samples: dict[str, list[Picture]] = {}
         self._offset = 0
         self._seed = 0
@@ -74,7 +73,7 @@ class DatasetPane(Vertical, can_focus=True):
         for dataset in text.DATASETS:
             yield DatasetRow(dataset)
         yield TransferBox(id="transfer")
-        yield Static(id="dataset-message")
+        yield PaneMessage(id="dataset-message")
         yield PictureRow(id="dataset-pictures")
 
     def on_mount(self) -> None:
@@ -117,7 +116,7 @@ class DatasetPane(Vertical, can_focus=True):
         self._transfer = transfer
         if transfer is not None:
             self._fetching = dataset or text.dataset_of(transfer.file) or self._fetching or self._selected
-            self._error = None
+            self._error, self._refused = None, ""
         self._paint()
         if over:
             self._samples.pop(self._fetching, None)
@@ -126,6 +125,7 @@ class DatasetPane(Vertical, can_focus=True):
     def show_error(self, error: BaseException | None) -> None:
         """Show what went wrong and the remedy, in place; None hides it."""
         self._transfer = None
+        self._refused = self._fetching if text.refused(error) else ""
         self._set_error(error)
         if error is not None:
             self.refresh_status()
@@ -156,9 +156,11 @@ class DatasetPane(Vertical, can_focus=True):
         self._in_thread(lambda: self.post_message(messages.Looked(look(folder))), "dataset-status")
 
     def _load_samples(self) -> None:
-        if not self._with_pictures or self._selected in self._samples:
-            return
-        if self._state(self._selected) in {"ready", "unverified"}:
+        if (
+            self._with_pictures
+            and self._selected not in self._samples
+            and self._state(self._selected) in {"ready", "unverified"}
+        ):
             folder, dataset, seed = self._folder, self._selected, self._seed
             self._in_thread(
                 lambda: self.post_message(messages.Sampled(read_samples(dataset, folder, seed))),
@@ -169,8 +171,7 @@ class DatasetPane(Vertical, can_focus=True):
         folder = self._folder
 
         def work() -> None:
-            error = accept(dataset, folder)
-            if error is not None:
+            if (error := accept(dataset, folder)) is not None:
                 self.post_message(messages.Sampled(Samples(dataset, [], error)))
             self.post_message(messages.Looked(look(folder)))
 
@@ -237,19 +238,16 @@ class DatasetPane(Vertical, can_focus=True):
 
     # ---- actions ----
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Only what would do something is offered."""
-        if action == "get":
-            return self._transfer is None and self._state(self._selected) in {"missing", "damaged"}
-        if action == "cancel":
-            return self._transfer is not None
-        if action == "accept":
-            return self._acceptable()
-        if action == "other_samples":
-            return self._with_pictures and bool(self._samples.get(self._selected))
-        if action == "hide_error":
-            return self._error is not None
-        return super().check_action(action, parameters)
+        useful = {
+            "get": self._transfer is None and self._state(self._selected) in {"missing", "damaged"},
+            "cancel": self._transfer is not None,
+            "accept": self._acceptable(),
+            "other_samples": self._with_pictures and bool(self._samples.get(self._selected)),
+            "hide_error": self._error is not None,
+        }
+        return useful.get(action, True)
 
     def action_get(self) -> None:
         """Ask for the selected dataset."""
@@ -268,7 +266,11 @@ class DatasetPane(Vertical, can_focus=True):
         if not self._acceptable():
             return
         self._set_error(None)
-        self._accept(self._selected)
+        if self._refused == self._selected:
+            self._fetching, self._refused = self._selected, ""
+            self.post_message(DownloadRequested(self._selected, allow_unverified=True))
+        else:
+            self._accept(self._selected)
 
     def action_other_samples(self) -> None:
         """The next pictures; after the last ones others are read."""
@@ -300,7 +302,8 @@ class DatasetPane(Vertical, can_focus=True):
 
     def _acceptable(self) -> bool:
         status = self._status.get(self._selected)
-        return status is not None and status.state == "unverified" and not status.accepted
+        unsure = status is not None and status.state == "unverified" and not status.accepted
+        return unsure or (self._refused == self._selected and self._transfer is None)
 
     def _set_error(self, error: BaseException | None, sample: bool = False) -> None:
         self._error, self._error_is_sample = error, sample and error is not None
@@ -319,7 +322,8 @@ class DatasetPane(Vertical, can_focus=True):
         message = self._message(left)
         self.query_one("#dataset-message").display = bool(message)
         if message:
-            self.query_one("#dataset-message", Static).update(stack(message))
+            self.query_one("#dataset-message", PaneMessage).say(message)
+        self.tooltip = text.tip(self._error, self._folder if message else None)
         pictures = self.samples_in_sight
         row_of_pictures = self.query_one(PictureRow)
         show = bool(pictures) and not message and left >= 9
@@ -332,13 +336,9 @@ class DatasetPane(Vertical, can_focus=True):
         self.refresh_bindings()
 
     def _message(self, left: int) -> list[Content]:
+        width = self.content_size.width
         if self._error is not None:
-            if self._error_is_sample and self._acceptable():
-                return text.unverified_lines(self._selected, self.content_size.width)
-            return text.error_lines(self._error, self.content_size.width, left - 1)
-        state = self._state(self._selected)
-        if self._transfer is not None or left < 2 or state not in {"missing", "damaged"}:
-            return []
-        folder = str(self._folder)
-        lines = text.missing_lines(self._selected, state, self._free, folder, self.content_size.width)
-        return lines if left >= len(lines) else [lines[0], lines[-1]]
+            unsure = self._error_is_sample and self._acceptable()
+            return text.refusal(self._selected, self._error, unsure, width, left)
+        state = self._state(self._selected) if self._transfer is None else ""
+        return text.missing_lines(self._selected, state, self._free, str(self._folder), width, left)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from cifar_tui.tui.widgets import dataset_lines as text
@@ -40,7 +42,24 @@ class DatasetRow(Horizontal):
         self.set_class(selected, "-selected")
         room = width - (6 if missing else 0)
         line = text.row(self.dataset, status, transfer, selected, room)
-        self.query_one(".dataset-line", Static).update(line)
+        self.query_one(".dataset-line", Static).update(line, layout=False)
+
+
+class PaneMessage(Static):
+    """What the pane says below its rows; keys in it can be clicked."""
+
+    _said: list[Content] | None = None
+
+    def say(self, lines: list[Content]) -> None:
+        """Show these lines; a layout is made only where they are others."""
+        if lines != self._said:
+            self._said = lines
+            self.update(stack(lines))
+
+    async def action_pane(self, action: str) -> None:
+        """Run an action of the pane."""
+        if isinstance(self.parent, Widget):
+            await self.parent.run_action(action)
 
 
 class TransferBox(Vertical):

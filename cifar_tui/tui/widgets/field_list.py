@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from textual.layout import ArrangeResult
     from textual.widget import Widget
 
+    from cifar_tui.tui.settings import Settings
     from cifar_tui.tui.widgets.form_state import FormState
 
 WIDE = 62
@@ -75,8 +76,9 @@ class FieldList(VerticalScroll, can_focus=False, inherit_bindings=False):
         Binding("pagedown", "page_down", "Page down", show=False),
     ]
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, settings: Settings | None = None, *, id: str) -> None:
         super().__init__(id=id)
+        self._settings = settings
         self.styles.set_rule("layout", Columns())  # the property takes only names that Textual knows
         self._known_state: FormState | None = None
         self._enabled = True
@@ -95,14 +97,25 @@ class FieldList(VerticalScroll, can_focus=False, inherit_bindings=False):
         """The head of a group, or of what is folded within it."""
         return next(iter(self.query(f"#{'more' if more else 'group'}-{section}").results(GroupTitle)), None)
 
-    async def build(self, state: FormState) -> None:
-        """Make the rows that are in sight. The others are made when their group is unfolded."""
+    async def build(self, state: FormState, usually_open: frozenset[str] = frozenset()) -> None:
+        """Make the rows that are in sight. The others are made when their group is unfolded.
+
+        Args:
+            state: what the form holds.
+            usually_open: groups that are unfolded unless the user folded them.
+        """
         from cifar_tui.tui.widgets.form_state import ESSENTIAL, TITLES
 
         self._known_state = state
         rows: list[Widget] = [self._row(name) for name in ("preset", *ESSENTIAL)]
         rows += [GroupTitle(section, title) for section, title in TITLES.items()]
         await self.mount_all(rows)
+        folds = self._settings.folds if self._settings is not None else {}
+        for section in TITLES:
+            if folds.get(section, "open" if section in usually_open else "") == "open":
+                await self.unfold(section)
+            if folds.get(f"{section}.more") == "open":
+                await self.unfold(section, more=True)
 
     def set_enabled(self, enabled: bool) -> None:
         """Let the fields be edited, or only read."""
@@ -175,7 +188,11 @@ class FieldList(VerticalScroll, can_focus=False, inherit_bindings=False):
     @on(GroupTitle.Toggled)
     async def _toggled(self, event: GroupTitle.Toggled) -> None:
         event.stop()
-        await self.show_group(event.title.section)
+        title = event.title
+        if self._settings is not None:
+            name = f"{title.section}.more" if title.is_more else title.section
+            self._settings.set(folds=self._settings.folds | {name: "open" if title.is_open else "folded"})
+        await self.show_group(title.section)
 
     def _row(self, name: str) -> FieldRow:
         from cifar_tui.tui.widgets.form_state import choices, explain, label

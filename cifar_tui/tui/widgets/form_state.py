@@ -98,6 +98,7 @@ class FormState:
         preset: name of the preset below, or None for the defaults of the schema.
         recipe: the checked recipe; None while something is wrong.
         problems: what to say beside which field; "" for what belongs to none.
+        folders: options that name the folders of data and runs where they are not the usual ones.
         draft: the values as far as they are valid, those of the preset for the others; for estimates.
     """
 
@@ -105,6 +106,7 @@ class FormState:
         self.preset: str | None = None
         self.recipe: Recipe | None = None
         self.problems: dict[str, Problem] = {}
+        self.folders: tuple[str, ...] = ()
         self._texts: dict[str, str] = {}
         self.draft: RunConfig
         self._base: RunConfig
@@ -179,7 +181,7 @@ class FormState:
             with contextlib.suppress(UsageError):  # one spelling for scripts; bad text as it is
                 text = value_text(parse_value(option, text))  # noqa: PLW2901
             words += [f"{option.flag}={text}"] if text.startswith("-") else [option.flag, text]
-        return shlex.join(words)
+        return shlex.join([*words, *self.folders])
 
     # ---- changing ----
 

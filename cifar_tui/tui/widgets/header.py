@@ -38,14 +38,16 @@ _PHASES = {
 
 
 def device_text(live: LiveRun) -> str:
-    """The device in a few words: ``cpu 2 threads``, ``cuda:0 H100``; "" before it is known."""
+    """Device and engine in a few words: ``cpu 2 threads fused``, ``cuda:0 H100 graph``; "" before."""
     device = str(live.device.get("device", ""))
     if not device:
         return ""
+    engine = str(live.device.get("engine", ""))
     if device == "cpu":
         threads = live.device.get("threads")
-        return f"cpu {threads} thread{'' if threads == 1 else 's'}"
-    return f"{device} {live.device.get('name', '')}".strip()
+        return f"cpu {threads} thread{'' if threads == 1 else 's'} {engine}".strip()
+    name = str(live.device.get("name", "")).removeprefix("NVIDIA ")[: max(0, 28 - len(device) - len(engine))]
+    return " ".join(part for part in (device, name, engine) if part)
 
 
 def phase_text(live: LiveRun) -> str:
@@ -211,6 +213,8 @@ class HeaderLine(Widget):
             return Text(" no run yet", style=self._style("muted"))
         left = Text(" ")
         left.append(safe_text(live.run_id or "new run", 24), style=self._style("foreground", bold=True))
+        if live.watched:
+            left.append("  watched" if width >= 70 else " ◉", style=self._style("accent"))
         if width >= 70 or live.status in {"starting", "evaluating", "saving"}:
             left.append(f"  {phase_text(live):<{10 if live.step else 0}}", style=self._style("muted"))
         right = self._numbers(width)

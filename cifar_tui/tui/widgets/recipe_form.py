@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on, work
 from textual.binding import Binding, BindingType
@@ -17,7 +17,9 @@ from textual.message import Message
 from cifar_tui.errors import UsageError
 from cifar_tui.text import safe_text
 from cifar_tui.tui.messages import CopyRequested, FormChanged, StartRequested
-from cifar_tui.tui.widgets.cost import CostModel, SlowFacts, find_slow_facts
+from cifar_tui.tui.places import folder_words
+from cifar_tui.tui.widgets.cost import CostLine, CostModel, SlowFacts, find_slow_facts
+from cifar_tui.tui.widgets.estimate import Estimated, Estimator
 from cifar_tui.tui.widgets.field_list import FieldList
 from cifar_tui.tui.widgets.fields import (
     ChoiceEditor,
@@ -26,6 +28,7 @@ from cifar_tui.tui.widgets.fields import (
     TextEditor,
 )
 from cifar_tui.tui.widgets.recipe_controls import KeyButton
+from cifar_tui.tui.widgets.recipe_file_keys import RecipeFileKeys
 from cifar_tui.tui.widgets.recipe_foot import CommandLine, RecipeFoot
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ _COPY_LINK = "[@click=copy][b $accent]^y[/] copy command[/]"
 _RESET_LINK = "[@click=reset_all][b $accent]^n[/] reset all[/]"
 
 
-class RecipeForm(Vertical):
+class RecipeForm(RecipeFileKeys, Vertical):
     """All hyper-parameters as a form. See `FormState` for what it holds.
 
     Posts `FormChanged` at every change, `StartRequested` and `CopyRequested` on demand.
@@ -68,11 +71,11 @@ class RecipeForm(Vertical):
         self.border_title = "Recipe"
         self._settings = settings
         self._costs = CostModel()
+        self._estimator = Estimator(self, self._costs, self._show_foot)
         self._known_state: FormState | None = None
         self._is_built = False
         self._enabled = True
         self._shown_live: tuple[bool, bool] = (False, False)
-        self._file = "recipe.toml"
 
     # ---- what others ask of it ----
 
@@ -120,9 +123,28 @@ class RecipeForm(Vertical):
             if self.is_mounted:
                 self.notify(safe_text(error.message), severity="warning", markup=False)
 
+    def estimate(self) -> None:
+        """Time a few steps of the recipe on this device, in a thread."""
+        if self.state.recipe is None:
+            self.notify("The recipe has a value that is not valid", severity="warning", markup=False)
+        else:
+            self._estimator.ask(self.state.recipe.config)
+
+    def on_estimated(self, event: Estimated) -> None:
+        """A probe ended."""
+        event.stop()
+        self._estimator.take(event)
+        self._estimator.consider(self.state.recipe)
+
+    def on_unmount(self) -> None:
+        """Let no thread hold up the end."""
+        self._estimator.cancel()
+
     def focus_first(self) -> None:
-        """Focus the first field."""
-        if self._is_built:
+        """Focus the first field; while the form is read-only, the first button."""
+        if self._is_built and not self._enabled:
+            self._focus_button()
+        elif self._is_built:
             self.query_one("#preset", ChoiceEditor).focus()
         else:
             self.call_later(self.call_after_refresh, self.focus_first)
@@ -147,11 +169,14 @@ class RecipeForm(Vertical):
 
     def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
         """Follow a training: fields are read-only while it runs, its rate tells the time of the next one."""
-        shown = (live.is_live, live.status == "paused")
+        trains = live.is_live and not live.watched
+        shown = (trains, live.status == "paused")
         if shown != self._shown_live and self._is_built:
             self._shown_live = shown
-            self.set_enabled(not live.is_live)
+            self.set_enabled(not trains)
             self.call_later(self.query_one(RecipeFoot).show_running, *shown)
+        if live.is_live:
+            self._estimator.cancel()
         if "run_ended" in kinds and not live.recorded:
             self._costs.add_live(live)
             self._show_foot()
@@ -160,7 +185,7 @@ class RecipeForm(Vertical):
 
     def compose(self) -> ComposeResult:
         """Two empty parts; the rows come after the first paint."""
-        yield FieldList(id="recipe-fields")
+        yield FieldList(self._settings, id="recipe-fields")
         yield RecipeFoot(id="recipe-foot")
 
     def on_mount(self) -> None:
@@ -171,10 +196,10 @@ class RecipeForm(Vertical):
         """Make the rows that are in sight. The others are made when their group is unfolded."""
         if self._is_built or not self.is_attached:
             return
-        await self.query_one(FieldList).build(self.state)
+        self.state.folders = folder_words(self.app)
+        usually_open = frozenset({"model"} if self.size.height >= ROOMY else ())
+        await self.query_one(FieldList).build(self.state, usually_open)
         self._is_built = True
-        if self.size.height >= ROOMY:
-            await self.query_one(FieldList).unfold("model")
         self._after_change()
         if self.app.is_running:
             self._find_facts(getattr(self.app, "runs_dir", None))
@@ -197,13 +222,15 @@ class RecipeForm(Vertical):
         if self._is_built:
             self.query_one(FieldList).show()
             self._show_foot()
+            self._estimator.consider(self.state.recipe)
             self._show_subtitle()
             self.refresh_bindings()
             self.post_message(FormChanged(self.state.recipe))
 
     def _show_foot(self) -> None:
         if self._is_built:
-            self.query_one(RecipeFoot).show(self.state, self._costs.cost(self.state.draft))
+            cost = self._costs.cost(self.state.draft, self._estimator.doing)
+            self.query_one(RecipeFoot).show(self.state, cost)
 
     def _show_subtitle(self) -> None:
         if not self._enabled:
@@ -223,6 +250,9 @@ class RecipeForm(Vertical):
     @on(Edited)
     def _edited(self, event: Edited) -> None:
         event.stop()
+        row = self.query_one(FieldList).row(event.name)
+        if row is not None and isinstance(row.editor, TextEditor) and row.editor.value != event.text:
+            return  # typed further since; showing this text would undo that, and the newer one follows
         self.state.set_text(event.name, event.text)
         self._after_change()
 
@@ -239,6 +269,8 @@ class RecipeForm(Vertical):
 
     async def on_click(self, event: events.Click) -> None:
         """A click on the command line copies it, one on what is wrong goes to the field."""
+        if isinstance(event.widget, CostLine) and self._enabled:
+            self.estimate()
         if isinstance(event.widget, CommandLine):
             if self.state.first_error() is None:
                 self.action_copy()
@@ -291,37 +323,6 @@ class RecipeForm(Vertical):
         """Put every field back to the preset."""
         self.state.reset_all()
         self._after_change()
-
-    def action_load_file(self) -> None:
-        """Ask for a TOML file, and show what is in it."""
-        self._ask_path("Load a recipe", "Load", self._load_file, ask=False)
-
-    def action_save_file(self) -> None:
-        """Ask for a name, and write preset and changed values as TOML."""
-        self._ask_path("Save the recipe", "Save", self._save_file, ask=True)
-
-    def _ask_path(self, title: str, verb: str, act: Any, *, ask: bool) -> None:
-        from cifar_tui.tui.widgets.recipe_dialog import PathDialog
-
-        self.app.push_screen(PathDialog(title, verb, self._file, act, ask=ask))
-
-    def _load_file(self, path: Path) -> None:
-        from cifar_tui.tui.widgets.recipe_files import read_recipe
-
-        preset, values = read_recipe(path)
-        self._file = str(path)
-        self.load(preset, values)
-        self.notify(f"loaded {safe_text(path, 200)}", markup=False)
-
-    def _save_file(self, path: Path) -> None:
-        from cifar_tui.tui.widgets.recipe_files import write_recipe
-
-        wrong = self.state.first_error()
-        if wrong is not None:
-            raise UsageError(f"{wrong[0]}: {wrong[1].reason}", hint="correct the field, then save")
-        write_recipe(path, self.state.preset, self.state.values)
-        self._file = str(path)
-        self.notify(f"saved {safe_text(path, 200)}", markup=False)
 
 
 __all__ = ["RecipeForm"]

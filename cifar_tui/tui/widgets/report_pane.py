@@ -50,7 +50,8 @@ class ReportPane(Container, can_focus=True):
 
     def on_mount(self) -> None:
         """Follow the theme: the map mixes its own colours."""
-        self.watch(self.app, "theme", self._paint, init=False)
+        # not a watch of the theme's name: that comes before its colours are there
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._paint())
         self._paint()
 
     def on_show(self) -> None:
@@ -87,6 +88,8 @@ class ReportPane(Container, can_focus=True):
         text = self.copy_text()
         if text:
             self.post_message(CopyRequested(text, "report"))
+        else:
+            self.notify("No numbers yet: there is nothing to copy", markup=False, timeout=3.0)
 
     # ---- painting ----
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from cifar_tui.tui.widgets.cached_lines import CachedLines
 from cifar_tui.tui.widgets.picture_views import (
     THUMB_HEIGHT,
     THUMB_WIDTH,
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from cifar_tui.datasets.split import Split
 
 PITCH_X, PITCH_Y = THUMB_WIDTH + 1, THUMB_HEIGHT + 1
-_CACHE = 400
+_CACHE = 64  # thumbs; whole lines are kept too
 
 
-class SamplesGrid(ScrollView, can_focus=True):
+class SamplesGrid(CachedLines, can_focus=True):
     """Thumbs with label and index; the cursor has a bar at both sides and an accent label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,6 +86,7 @@ class SamplesGrid(ScrollView, can_focus=True):
         """
         self._split, self._rows = split, rows
         self._strips.cache_clear()
+        self.forget_lines()
         self._cursor = 0
         self._lay_out()
         self.move_to(cursor)
@@ -144,6 +146,12 @@ class SamplesGrid(ScrollView, can_focus=True):
     def _thumb_rows(self, index: int) -> list[list[Segment]]:
         assert self._split is not None
         return picture_strips(thumb(self._split.images[index]), not self.app.no_color)
+
+    def line_key(self, y: int) -> Hashable:
+        """The cursor, where it is in this line."""
+        line = (y + self.scroll_offset.y) // PITCH_Y
+        here = self._cursor if self._cursor // self.columns == line else -1
+        return here, here >= 0 and self.has_focus
 
     def render_line(self, y: int) -> Strip:
         """One row of cells of what is seen."""

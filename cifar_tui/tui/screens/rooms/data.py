@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Hide, Resize, Show
 from textual.message import Message
 from textual.widgets import Input, Static
 
 from cifar_tui.charts.cells import plain
+from cifar_tui.datasets.spec import get_spec
 from cifar_tui.errors import CifarTuiError
-from cifar_tui.tui.places import data_folder
+from cifar_tui.tui.data_facts import relabelled
 from cifar_tui.tui.screens.rooms import data_text
-from cifar_tui.tui.screens.zoom import ZoomScreen
+from cifar_tui.tui.screens.rooms.data_checks import DataChecks
+from cifar_tui.tui.screens.rooms.data_picture import PicturePane, zoomed
 from cifar_tui.tui.widgets import dataset_lines as text
 from cifar_tui.tui.widgets import dataset_messages as messages
 from cifar_tui.tui.widgets.class_list import ClassList
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
-from cifar_tui.tui.widgets.picture_views import PictureZoom
 from cifar_tui.tui.widgets.samples_grid import SamplesGrid
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cifar_tui.datasets.split import Dataset, Split
-    from cifar_tui.datasets.transfer import Transfer
-    from cifar_tui.tui.live import LiveRun
 
 
 class Loaded(Message, bubble=False, namespace="room_data"):
@@ -42,7 +41,7 @@ class Loaded(Message, bubble=False, namespace="room_data"):
         self.name, self.dataset, self.error = name, dataset, error
 
 
-class RoomData(Horizontal):
+class RoomData(DataChecks):
     """Datasets and classes at the left, pictures in the middle, the chosen one at the right."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -51,7 +50,10 @@ class RoomData(Horizontal):
         Binding("F", "class(-1)", "Class back", id="data.class_back", show=False),
         Binding("i", "index", "Go to index", id="data.index", tooltip="Type the number of a picture"),
         Binding("n", "shuffle", "Shuffle", id="data.shuffle", tooltip="Another order, drawn at random"),
-        Binding("o", "in_order", "File order", id="data.order", tooltip="The order of the files"),
+        Binding("o", "in_order", "File order", id="data.order", tooltip="As in the files", show=False),
+        Binding("slash", "classes", "Classes", id="data.classes", tooltip="Choose a class from the list"),
+        Binding("l", "labels", "Superclasses", id="data.labels", tooltip="Classes or superclasses"),
+        Binding("v", "verify", "Verify", id="data.verify", tooltip="Hash every file again"),
         Binding("escape", "close_index", "Close", id="data.close", show=False),
     ]
     HELP_TEXT = (
@@ -60,12 +62,12 @@ class RoomData(Horizontal):
     )
 
     def __init__(self, *, data_dir: Path | None = None, id: str | None = None) -> None:
-        super().__init__(id=id, classes="room")
-        self._data_dir = data_dir
+        super().__init__(data_dir=data_dir, id=id)
         self._dataset: Dataset | None = None
         self._loading = ""
         self._part = "train"
         self._class = -1
+        self._coarse = False
         self._order_seed: int | None = None
         self._kept_cursor = 0
         self._entering = False
@@ -75,14 +77,15 @@ class RoomData(Horizontal):
         with Vertical(id="data-left"):
             yield DatasetPane(data_dir=self._data_dir, pictures=False, id="room-dataset-pane")
             yield ClassList(id="data-classes")
+            with Vertical(id="data-pixels-pane", classes="pane") as pixels:
+                pixels.border_title = "Pixels"
+                pixels.border_subtitle = "0 to 255"
+                yield Static(id="data-pixels")
         with Vertical(id="data-middle", classes="pane"):
             yield Static(id="data-empty")
             yield SamplesGrid(id="samples")
             yield Input(id="data-index", type="integer", placeholder="index, then enter", compact=True)
-        with Vertical(id="data-right", classes="pane") as right:
-            right.border_title = "Picture"
-            yield PictureZoom(id="data-zoom")
-            yield Static(id="data-facts")
+        yield PicturePane(id="data-right", classes="pane")
 
     def on_mount(self) -> None:
         """Say what comes."""
@@ -90,18 +93,6 @@ class RoomData(Horizontal):
         self._paint_frame()
 
     # ---- for the app ----
-
-    def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
-        """Follow the training's dataset."""
-        self.query_one(DatasetPane).show_live(live, kinds)
-
-    def show_transfer(self, transfer: Transfer | None, dataset: str | None = None) -> None:
-        """As `DatasetPane.show_transfer`."""
-        self.query_one(DatasetPane).show_transfer(transfer, dataset)
-
-    def show_error(self, error: BaseException | None) -> None:
-        """As `DatasetPane.show_error`."""
-        self.query_one(DatasetPane).show_error(error)
 
     def focus_first(self) -> None:
         """Focus what the room is about."""
@@ -124,7 +115,7 @@ class RoomData(Horizontal):
     def on_dataset_pane_selected(self, message: messages.Selected) -> None:
         """Another dataset."""
         message.stop()
-        self._class, self._kept_cursor, self._entering = -1, 0, False
+        self._class, self._kept_cursor, self._entering, self._coarse = -1, 0, False, False
         self._load(message.dataset)
 
     def on_dataset_pane_status_changed(self, message: messages.StatusChanged) -> None:
@@ -145,7 +136,7 @@ class RoomData(Horizontal):
             return
         self._loading = name
         self._paint_frame()
-        folder = self._data_dir or data_folder(self.app)
+        folder = self.folder
         self.run_worker(
             lambda: self._read(name, folder),
             thread=True,
@@ -186,7 +177,7 @@ class RoomData(Horizontal):
         if self._dataset is None:
             return None
         found: Split = getattr(self._dataset, self._part)
-        return found
+        return relabelled(found, get_spec(self._dataset.name).coarse_names) if self._coarse else found
 
     def _rows(self, split: Split) -> NDArray[np.int64]:
         import numpy as np
@@ -204,6 +195,7 @@ class RoomData(Horizontal):
         else:
             grid.show(split, self._rows(split), cursor)
         self._paint_frame()
+        self.show_pixels(self._dataset, self._part)
         self.refresh_bindings()
 
     def _paint_frame(self) -> None:
@@ -234,27 +226,13 @@ class RoomData(Horizontal):
     def on_samples_grid_zoomed(self, message: SamplesGrid.Zoomed) -> None:
         """A closer look."""
         message.stop()
-        split = self.split
-        if split is not None:
-            name = plain(split.names[int(split.labels[message.index])])
-            title = f"{name}  #{message.index}"
-            self.app.push_screen(
-                ZoomScreen(split.images[message.index], title, self._facts(message.index, 32))
-            )
+        split, dataset = self.split, self._dataset
+        if split is not None and dataset is not None:
+            self.app.push_screen(zoomed(dataset.name, self._part, split, message.index))
 
     def _paint_picture(self, index: int | None) -> None:
-        split = self.split
-        zoom, facts = self.query_one(PictureZoom), self.query_one("#data-facts", Static)
-        if split is None or index is None:
-            zoom.show(None)
-            facts.update("")
-            return
-        zoom.show(split.images[index])
-        facts.update(self._facts(index, 34))
-
-    def _facts(self, index: int, width: int) -> Content:
-        assert self._dataset is not None and self.split is not None
-        return data_text.facts(self._dataset.name, self._part, self.split, index, width)
+        name = self._dataset.name if self._dataset is not None else ""
+        self.query_one(PicturePane).show(name, self._part, self.split, index)
 
     # ---- keys and mouse ----
 
@@ -262,12 +240,25 @@ class RoomData(Horizontal):
         """A class was chosen."""
         message.stop()
         self._class = message.label
+        self.remove_class("-classes")
         self._show_rows()
         self.query_one(SamplesGrid).focus()
 
     def action_split(self) -> None:
         """The other split."""
         self._part = "test" if self._part == "train" else "train"
+        self.query_one(ClassList).fill(self.split, self._class)
+        self._show_rows()
+
+    def action_classes(self) -> None:
+        """To the list of classes, which takes the place of the pictures on a narrow screen."""
+        self.add_class("-classes")
+        self.query_one(ClassList).focus()
+
+    def action_labels(self) -> None:
+        """Classes or superclasses."""
+        self._coarse = not self._coarse
+        self._class = -1
         self.query_one(ClassList).fill(self.split, self._class)
         self._show_rows()
 
@@ -292,10 +283,15 @@ class RoomData(Horizontal):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Pictures are needed for most."""
-        if action in {"split", "class", "shuffle", "in_order", "index"}:
+        if action in {"split", "class", "classes", "shuffle", "in_order", "index"}:
             return self._dataset is not None
+        if action == "labels":
+            return self._dataset is not None and self._dataset.train.coarse_labels is not None
+        if action == "verify":
+            return self._dataset is not None and self._dataset.path is not None and self._check is None
         if action == "close_index":
-            return bool(self.query("#data-index")) and self.query_one("#data-index").display
+            field = self.query("#data-index")
+            return self.has_class("-classes") or (bool(field) and field.first().display)
         return super().check_action(action, parameters)
 
     def action_index(self) -> None:
@@ -306,7 +302,8 @@ class RoomData(Horizontal):
         field.focus()
 
     def action_close_index(self) -> None:
-        """Leave the index field."""
+        """Leave the index field, or the list of classes."""
+        self.remove_class("-classes")
         self.query_one("#data-index").display = False
         self.query_one(SamplesGrid).focus()
 

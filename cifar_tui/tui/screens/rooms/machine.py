@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cifar_tui.tui.live import LiveRun
 
 HISTORY = 120
+PANES = (("CPU", "machine-cpu"), ("Memory", "machine-memory"), ("GPU", "machine-gpu"), ("Run", "machine-run"))
 _SIGNS = {"info": ("•", "muted"), "warning": ("▲", "warning"), "error": ("✕", "bad")}
 _SHOWS = ("all", "warnings and errors")
 
@@ -75,7 +76,7 @@ class RoomMachine(Vertical):
     def compose(self) -> ComposeResult:
         """Gauges over the log."""
         with Horizontal(id="machine-top"):
-            for title, name in (("CPU", "machine-cpu"), ("Memory", "machine-memory"), ("Run", "machine-run")):
+            for title, name in PANES:
                 pane = Static(id=name, classes="pane")
                 pane.border_title = title
                 yield pane
@@ -85,6 +86,7 @@ class RoomMachine(Vertical):
 
     def on_mount(self) -> None:
         """Measure while the room is in sight."""
+        self.query_one("#machine-gpu").display = False
         self.set_interval(1.0, self._measure)
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._write_log(again=True))
         self._measure()
@@ -222,13 +224,15 @@ class RoomMachine(Vertical):
         for name, build in (("#machine-cpu", machine_text.cpu), ("#machine-memory", machine_text.memory)):
             pane = self.query_one(name, Static)
             pane.update(build(samples, max(16, pane.content_size.width)))
-        if samples[-1].gpu:
-            self._paint_run()
+        card = self.query_one("#machine-gpu", Static)
+        card.display = samples[-1].gpu is not None
+        if card.display:
+            card.update(machine_text.gpu(samples, max(16, card.content_size.width)))
+        self.set_class(card.display, "-gpu")
 
     def _paint_run(self) -> None:
         pane = self.query_one("#machine-run", Static)
-        gpu = self._samples[-1].gpu if self._samples else ()
-        pane.update(machine_text.run(self._live, self._phase, gpu, max(16, pane.content_size.width)))
+        pane.update(machine_text.run(self._live, self._phase, max(16, pane.content_size.width)))
 
     # ---- keys ----
 
@@ -248,8 +252,9 @@ class RoomMachine(Vertical):
             self.app.notify("the log is empty", markup=False)
 
     def on_resize(self, event: Resize) -> None:
-        """Narrow screens drop the third box."""
+        """Narrow screens have no room for the box of the run."""
         self.set_class(event.size.width < 100, "-narrow")
+        self.set_class(event.size.width < 150, "-medium")
         if self._samples:
             self.call_after_refresh(self._paint_machine)
         self.call_after_refresh(self._paint_run)

@@ -49,9 +49,32 @@ def memory(samples: Sequence[Sample], width: int) -> Content:
     )
 
 
-def run(live: LiveRun | None, phase: str, gpu: Sequence[tuple[str, str]], width: int) -> Content:
+def gpu(samples: Sequence[Sample], width: int) -> Content:
+    """The GPU: now, lately, memory, temperature and power."""
+    now = samples[-1].gpu
+    if now is None:
+        return Content.assemble(("No GPU that NVML knows.", "$muted"))
+    busy = " - " if now.busy is None else f"{now.busy:>4.0%}"
+    used = "-" if now.used is None else human_bytes(now.used)
+    memory = used if now.total is None else f"{used} of {human_bytes(now.total)}"
+    power = "-" if now.watts is None else f"{now.watts:.0f}"
+    power += f" of {now.most_watts:.0f} W" if now.most_watts is not None else " W"
+    heat = "-" if now.heat is None else f"{now.heat:.0f} °C"
+    past = [known.gpu.busy or 0.0 for known in samples if known.gpu is not None]
+    return stack(
+        [
+            ends([(busy, "bold $foreground")], [(safe_text(now.name, 30), "$muted")], width),
+            Content.assemble(*bar(now.busy or 0.0, width)),
+            _history(past, width),
+            _row("memory", memory, width),
+            _row(heat, power, width) if width < 30 else _row("heat, power", f"{heat}, {power}", width),
+        ]
+    )
+
+
+def run(live: LiveRun | None, phase: str, width: int) -> Content:
     """Device, threads, what the run does now, and its step times."""
-    rows = list(gpu)
+    rows: list[tuple[str, str]] = []
     if live is not None and live.device:
         device = live.device
         threads = f"{safe_text(device.get('threads', '-'), 8)}, {safe_text(device.get('precision', ''), 12)}"

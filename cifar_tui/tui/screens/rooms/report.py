@@ -1,4 +1,4 @@
-"""Room 3: the last report of the open run."""
+"""Room 3: the last report of the open run, or that of any of its checkpoints."""
 
 from __future__ import annotations
 
@@ -7,36 +7,42 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal
 from textual.content import Content
-from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 
+from cifar_tui.charts.cells import plain
 from cifar_tui.errors import CifarTuiError
 from cifar_tui.text import safe_text
-from cifar_tui.tui import report_data
-from cifar_tui.tui.messages import CopyRequested
-from cifar_tui.tui.places import runs_folder
+from cifar_tui.tui import examination, report_data
 from cifar_tui.tui.report_data import RunReport, SplitReport
+from cifar_tui.tui.screens.checkpoints import ChooseCheckpoint
 from cifar_tui.tui.screens.rooms import report_text
+from cifar_tui.tui.screens.rooms.report_body import ReportBody
+from cifar_tui.tui.screens.rooms.report_examining import Examining
+from cifar_tui.tui.screens.rooms.report_pictures import ALL_MISTAKES, ReportPictures, Wanted
 from cifar_tui.tui.widgets.confusion_matrix import ConfusionMatrix
-from cifar_tui.tui.widgets.lines import stack
 
 if TYPE_CHECKING:
+    from cifar_tui.runs.checkpoints import CheckpointInfo
     from cifar_tui.tui.live import LiveRun
 
 
-class RoomReport(VerticalScroll, can_focus=False):
-    """Summary, confusion matrix, classes, most confused pairs and calibration."""
+class RoomReport(Examining, can_focus=False):
+    """Summary, confusion matrix, classes, most confused pairs, calibration, and the pictures behind them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "split", "Train or test", id="report.split", tooltip="Show the other split"),
-        Binding("o", "order", "Order", id="report.order", tooltip="Order of the classes"),
-        Binding("y", "copy", "Copy", id="report.copy", tooltip="Copy the tables as text"),
-        Binding("escape,backspace", "back", "Back", id="report.back", tooltip="Back to all groups"),
+        Binding("v", "mistakes", "Mistakes", id="report.mistakes", tooltip="The most confident mistakes"),
+        Binding("t", "split", "Split", id="report.split", tooltip="Show the next split"),
+        Binding("k", "checkpoint", "Checkpoint", id="report.checkpoint", tooltip="Evaluate a checkpoint"),
+        Binding("x", "cancel", "Cancel", id="report.cancel", tooltip="Stop the evaluation"),
+        Binding("escape", "back", "Back", id="report.hide", tooltip="Hide the message", show=False),
     ]
-    HELP_TEXT = "What the model of the open run gets right and wrong, from its last evaluation."
+    HELP_TEXT = (
+        "What the model of the open run gets right and wrong. Enter on a cell of the matrix shows its "
+        "pictures: the checkpoint is evaluated for that, once. k evaluates another checkpoint of the run."
+    )
 
     class _Read(Message):
         bubble = False
@@ -45,51 +51,43 @@ class RoomReport(VerticalScroll, can_focus=False):
             super().__init__()
             self.run, self.report, self.error = run, report, error
 
+    class _Listed(Message):
+        bubble = False
+
+        def __init__(self, run: str, found: list[CheckpointInfo]) -> None:
+            super().__init__()
+            self.run, self.found = run, found
+
     def __init__(self, *, runs_dir: Path | None = None, id: str | None = None) -> None:
-        super().__init__(id=id, classes="room")
-        self._runs_dir = runs_dir
-        self._report: RunReport | None = None
-        self._run = ""
+        super().__init__(runs_dir=runs_dir, id=id)
         self._split = ""
-        self._order = 0
-        self._group: int | None = None
         self._error: BaseException | None = None
         self._live_splits: tuple[int, ...] = ()
+        self._wanted: Wanted | None = None  # the pictures that are shown or waited for; None for the matrix
 
     def compose(self) -> ComposeResult:
         """The parts."""
-        with Vertical(id="report-body"):
-            with Vertical(id="report-left"):
-                yield self._pane("Summary", "report-summary")
-                with Vertical(id="report-matrix-pane", classes="pane") as pane:
-                    pane.border_title = "Confusion"
-                    yield ConfusionMatrix(id="report-matrix")
-                    yield Static(id="report-cell")
-                yield self._pane("Per class", "report-classes")
-            with Vertical(id="report-right"):
-                yield self._pane("Most confused", "report-pairs")
-                yield self._pane("Calibration", "report-calibration")
+        yield ReportBody(id="report-body")
+        yield ReportPictures(id="report-pictures")
         with Horizontal(id="report-empty"):
             yield Static(id="report-empty-text")
-
-    @staticmethod
-    def _pane(title: str, id: str) -> Static:
-        pane = Static(id=id, classes="pane")
-        pane.border_title = title
-        return pane
 
     def on_mount(self) -> None:
         """Nothing to show yet."""
         self._paint()
 
     def focus_first(self) -> None:
-        """Focus the matrix."""
-        self.query_one(ConfusionMatrix).focus()
+        """Focus the pictures or the matrix."""
+        if self._wanted is not None:
+            self.query_one("#pictures-gallery").focus()
+        else:
+            self.query_one(ConfusionMatrix).focus()
 
     # ---- for the app ----
 
     def show_live(self, live: LiveRun, kinds: frozenset[str]) -> None:
         """Follow the open run: its recorded report, or newer evaluations."""
+        self._training = live.is_live
         if not kinds & {"run_started", "evaluation", "run_ended", "status"}:
             return
         splits = tuple(sorted(id(known) for known in live.last.values()))
@@ -98,12 +96,14 @@ class RoomReport(VerticalScroll, can_focus=False):
         other = live.run_id != self._run
         self._run, self._live_splits = live.run_id, splits
         if other:
-            self._report, self._error, self._group = None, None, None
+            self._recorded, self._error, self._wanted = None, None, None
+            self.query_one(ReportBody).clear()
+            self.forget()
         fallback = report_data.from_evaluations(live.run_id, live.dataset, dict(live.last))
-        folder = self._runs_dir or runs_folder(self.app)
+        folder = self.folder
         run = live.run_id
-        if self._report is None and fallback.splits:
-            self._report = fallback
+        if self._recorded is None and fallback.splits:
+            self._recorded = fallback
             self._paint()
         if run:
             self.run_worker(
@@ -114,7 +114,7 @@ class RoomReport(VerticalScroll, can_focus=False):
                 exit_on_error=False,
             )
         else:
-            self._report = fallback if fallback.splits else None
+            self._recorded = fallback if fallback.splits else None
             self._paint()
 
     def _read(self, run: str, folder: Path, fallback: RunReport) -> None:
@@ -138,12 +138,16 @@ class RoomReport(VerticalScroll, can_focus=False):
         """The report was read."""
         message.stop()
         if message.run == self._run:
-            self._report, self._error = message.report, message.error
+            self._recorded, self._error = message.report, message.error
             self._paint()
             if self._report is not None and self.screen.focused is None and self.is_on_screen:
                 self.focus_first()
 
     # ---- what is shown ----
+
+    @property
+    def _report(self) -> RunReport | None:
+        return self.examined or self._recorded
 
     @property
     def shown(self) -> SplitReport | None:
@@ -152,103 +156,117 @@ class RoomReport(VerticalScroll, can_focus=False):
             return None
         return self._report.splits.get(self._split) or self._report.splits.get(self._report.best_split)
 
-    def _for_matrix(self, report: SplitReport) -> SplitReport:
-        """With many classes their groups, or the classes of the open group."""
-        groups = self._groups(report)
-        if groups is None:
-            return report
-        names, group_of = groups
-        if self._group is None:
-            return report_data.grouped(report, names, group_of)
-        inside = [index for index, group in enumerate(group_of) if group == self._group]
-        rows = tuple(tuple(report.confusion[row][column] for column in inside) for row in inside)
-        chosen = tuple(report.names[index] for index in inside)
-        return SplitReport(
-            report.split,
-            report.examples,
-            report.loss,
-            report.penalty,
-            report.accuracy,
-            report.top5,
-            chosen,
-            rows,
-        )
-
-    def _groups(self, report: SplitReport) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
-        from cifar_tui.datasets.spec import get_spec
-
-        if self._report is None or self._report.dataset != "cifar100" or len(report.confusion) != 100:
-            return None
-        spec = get_spec("cifar100")
-        return spec.coarse_names, spec.fine_to_coarse
-
     def _paint(self) -> None:
-        report = self.shown
-        self.query_one("#report-body").display = report is not None
-        self.query_one("#report-empty").display = report is None
-        if report is None:
-            self.query_one("#report-empty-text", Static).update(report_text.empty(self._run, self._error))
-            self.query_one(ConfusionMatrix).show(None)
-            return
-        assert self._report is not None
-        matrix = self._for_matrix(report)
-        groups = self._groups(report)
-        self._set("report-summary", report_text.summary(self._report, self._inner("report-summary")))
-        self.query_one("#report-summary").border_subtitle = Content(
-            f"{safe_text(self._report.run or 'not recorded', 40)}, step {self._report.step:,}"
-        )
-        pane = self.query_one("#report-matrix-pane")
-        opened = f", {matrix.names[0]} and its like" if self._group is not None and matrix.names else ""
-        pane.border_title = Content(f"Confusion, {report.split}{safe_text(opened)}")
-        widget = self.query_one(ConfusionMatrix)
-        widget.can_open = groups is not None and self._group is None
-        widget.show(matrix)
-        widget.styles.height = min(22, len(matrix.confusion) + 1)
-        self._paint_cell()
-        order = report_text.ORDERS[self._order]
-        self.query_one("#report-classes").border_title = Content(f"Per class, {order}")
-        self._set("report-classes", report_text.classes(report, self._order, self._inner("report-classes")))
-        self._set("report-pairs", report_text.pairs(report, self._inner("report-pairs")))
-        self._set("report-calibration", report_text.calibration(report, self._inner("report-calibration")))
+        run, report = self._report, self.shown
+        pictures = self._wanted is not None
+        body = self.query_one(ReportBody)
+        body.display = report is not None and not pictures
+        self.query_one(ReportPictures).display = pictures
+        self.query_one("#report-empty").display = report is None and not pictures
+        if report is not None and run is not None:
+            body.show(run, report, self._source(run), self.answers.get(report.split), self.dataset)
+        else:
+            empty = report_text.empty(self._run, self._error or self.exam_error)
+            if self.exam is not None:
+                empty = report_text.examining(self.exam, 40)
+            self.query_one("#report-empty-text", Static).update(empty)
+            body.clear()
         self.refresh_bindings()
 
-    def _inner(self, id: str) -> int:
-        return max(30, self.query_one(f"#{id}").content_size.width)
+    def _source(self, report: RunReport) -> Content:
+        """Which run and step the numbers are of, or how far an evaluation is."""
+        if self.exam is not None:
+            return report_text.examining_line(self.exam)
+        if self.exam_error is not None:
+            return Content.assemble((report_text.reason(self.exam_error, 60), "$bad"))
+        origin = "checkpoint of step" if self.examined is not None else "step"
+        return Content(f"{safe_text(report.run or 'not recorded', 40)}, {origin} {report.step:,}")
 
-    def _set(self, id: str, lines: list[Content]) -> None:
-        self.query_one(f"#{id}", Static).update(stack(lines))
+    # ---- the pictures behind a number ----
 
-    def _paint_cell(self) -> None:
-        matrix = self.query_one(ConfusionMatrix)
-        self.query_one("#report-cell", Static).update(Content.assemble(*matrix.said()))
-        hint = "enter its classes" if matrix.can_open else "esc all groups" if self._group is not None else ""
-        self.query_one("#report-matrix-pane").border_subtitle = hint
+    def open_pictures(self, wanted: Wanted) -> None:
+        """Show pictures; the checkpoint is evaluated first where that was not done."""
+        report = self.shown
+        if report is None or self._report is None or not self._run:
+            return
+        self._wanted = wanted
+        if report.split not in self.answers and self.exam is None:
+            self.examine((report.split,), self._report.step)
+        self._paint()
+        self.exam_changed()
+        self.call_after_refresh(self.focus_first)
+
+    def exam_changed(self) -> None:
+        """The evaluation went on, or the pictures came or went."""
+        if not self.is_mounted:
+            return
+        self._paint()
+        if self._wanted is None or self._report is None:
+            return
+        report, view = self.shown, self.query_one(ReportPictures)
+        answered = self.answers.get(report.split) if report is not None else None
+        if answered is not None and self.dataset is not None:
+            view.show(self._wanted, answered, self.dataset)
+        elif self.exam is not None:
+            view.wait(self._wanted, report_text.examining(self.exam, 40))
+        elif self.exam_error is not None:
+            view.wait(self._wanted, report_text.failed(self.exam_error))
+        elif answered is None:
+            self._close_pictures()
+        else:
+            view.let_go()
+
+    def _close_pictures(self) -> None:
+        self._wanted, self.exam_error = None, None
+        self._paint()
+        self.call_after_refresh(self.focus_first)
+
+    def on_report_body_pictures_wanted(self, message: ReportBody.PicturesWanted) -> None:
+        """The pictures of a cell."""
+        message.stop()
+        self.open_pictures(message.wanted)
+
+    def on_report_pictures_closed(self, message: ReportPictures.Closed) -> None:
+        """Back to the matrix."""
+        message.stop()
+        self._close_pictures()
+
+    def on_report_pictures_pair_wanted(self, message: ReportPictures.PairWanted) -> None:
+        """All pictures of a pair."""
+        message.stop()
+        report = self.shown
+        if report is not None and max(message.true, message.said) < len(report.names):
+            names = report.names
+            title = f"{plain(names[message.true])} taken for {plain(names[message.said])}"
+            self.open_pictures(Wanted(title, (message.true,), (message.said,)))
 
     # ---- keys ----
-
-    def on_confusion_matrix_moved(self, message: ConfusionMatrix.Moved) -> None:
-        """Say the cell."""
-        message.stop()
-        self._paint_cell()
-
-    def on_confusion_matrix_opened(self, message: ConfusionMatrix.Opened) -> None:
-        """The classes of a group."""
-        message.stop()
-        self._group = message.row
-        self._paint()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A report is needed."""
         if action == "back":
-            return self._group is not None
-        if action in {"split", "order", "copy"}:
+            return self._wanted is not None or self.exam_error is not None
+        if action == "split":
             return self._report is not None
+        if action == "mistakes":
+            return self._report is not None and bool(self._run) and self._wanted is not ALL_MISTAKES
+        if action == "checkpoint":
+            return bool(self._run)
+        if action == "cancel":
+            return self.exam is not None
         return super().check_action(action, parameters)
 
     def action_back(self) -> None:
-        """All groups again."""
-        self._group = None
-        self._paint()
+        """From the pictures to the matrix; hide a message."""
+        self.exam_error = None
+        if self._wanted is not None:
+            self._close_pictures()
+        else:
+            self._paint()
+
+    def action_mistakes(self) -> None:
+        """The most confident mistakes."""
+        self.open_pictures(ALL_MISTAKES)
 
     def action_split(self) -> None:
         """The next split."""
@@ -256,24 +274,37 @@ class RoomReport(VerticalScroll, can_focus=False):
             return
         names = list(self._report.splits)
         self._split = names[(names.index(self.shown.split) + 1) % len(names)]
+        if self._wanted is not None:
+            self.open_pictures(self._wanted)
         self._paint()
 
-    def action_order(self) -> None:
-        """Another order of the classes."""
-        self._order = (self._order + 1) % len(report_text.ORDERS)
-        self._paint()
+    def action_checkpoint(self) -> None:
+        """Choose a checkpoint to evaluate."""
+        from cifar_tui.runs.directory import RunDirectory
 
-    def action_copy(self) -> None:
-        """The tables as text."""
-        report = self.shown
-        if report is not None and self._report is not None:
-            lines = [*report_text.summary(self._report, 76), Content("")]
-            lines += [*report_text.classes(report, self._order, 76), Content("")]
-            lines += report_text.pairs(report, 42)
-            text = "\n".join(line.plain.rstrip() for line in lines)
-            self.post_message(CopyRequested(text + "\n", "report"))
+        run, folder = self._run, self.folder
 
-    def on_resize(self, event: Resize) -> None:
-        """Narrow screens have one column."""
-        self.set_class(event.size.width < 110, "-narrow")
-        self.call_after_refresh(self._paint)
+        def look() -> None:
+            self.post_message(self._Listed(run, examination.checkpoints(RunDirectory(folder, run))))
+
+        self.run_worker(look, thread=True, exclusive=True, group="room-checkpoints", exit_on_error=False)
+
+    def on_room_report__listed(self, message: _Listed) -> None:
+        """Ask which one."""
+        message.stop()
+        if message.run != self._run:
+            return
+        step = self._recorded.step if self._recorded is not None else None
+        self.app.push_screen(ChooseCheckpoint(message.run, message.found, step), self._chosen)
+
+    def _chosen(self, choice: CheckpointInfo | str | None) -> None:
+        if choice is None:
+            return
+        self._wanted = None
+        if isinstance(choice, str):
+            self.forget()
+            self._paint()
+            return
+        known = self._recorded.splits if self._recorded is not None else {}
+        splits = ("test", "validation", "train") if "validation" in known else ("test", "train")
+        self.examine(splits, choice.step, best=choice.best)

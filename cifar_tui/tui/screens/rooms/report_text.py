@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from textual.content import Content
 
 from cifar_tui.charts.cells import plain
 from cifar_tui.text import safe_text
+from cifar_tui.tui.answer_data import Said, percent
 from cifar_tui.tui.report_data import ClassRow, RunReport, SplitReport
-from cifar_tui.tui.widgets.lines import Part, bar, ends
+from cifar_tui.tui.widgets.lines import Part, bar, ends, stack
 from cifar_tui.tui.widgets.picture_views import padded
+
+if TYPE_CHECKING:
+    from cifar_tui.tui.examination import Examination
 
 ORDERS = ("worst first", "best first", "by name")
 _COLOURS = {"train": "$train", "validation": "$validation", "test": "$test"}
@@ -36,8 +44,8 @@ def empty(run: str, error: BaseException | None) -> Content:
     )
 
 
-def summary(report: RunReport, width: int) -> list[Content]:
-    """One row a split, then the gap, the calibration error and the worst class."""
+def summary(report: RunReport, width: int, *, short: bool = False) -> list[Content]:
+    """One row a split; unless `short`, then the gap, the calibration error and the worst class."""
     wide = width >= 70
     heads = [("accuracy", "$muted")]
     if wide:
@@ -57,7 +65,7 @@ def summary(report: RunReport, width: int) -> list[Content]:
         lines.append(
             ends([(f"{name:<11}", f"bold {colour}"), *bar(split.accuracy, room, colour)], right, width)
         )
-    return [*lines, *_facts(report, width)]
+    return lines if short else [*lines, *_facts(report, width)]
 
 
 def _facts(report: RunReport, width: int) -> list[Content]:
@@ -71,10 +79,10 @@ def _facts(report: RunReport, width: int) -> list[Content]:
         if shown.ece is not None:
             left.append((f"   ECE {shown.ece * 100:.1f} points", "$muted"))
         if shown.penalty > 5e-4:
-            left.append((f"   L2 penalty {shown.penalty:.3f}", "$muted"))
+            left.append((f"   penalty {shown.penalty:.3f}", "$muted"))
         rows = [row for row in shown.classes() if row.support]
         if rows:
-            right.append((f"{plain(rows[0].name)} is worst, {rows[0].recall:.1%}", "$warning"))
+            right.append((f"worst: {plain(rows[0].name)} {rows[0].recall:.1%}", "$warning"))
     return [Content(""), ends(left, right, width)]
 
 
@@ -153,3 +161,106 @@ def calibration(report: SplitReport, width: int) -> list[Content]:
     if report.ece is not None:
         lines.append(ends([], [(f"ECE {report.ece * 100:.1f} points", "$foreground")], width))
     return lines
+
+
+def picture(found: Said, names: Sequence[str], split: str, width: int, others: int | None) -> Content:
+    """A picture in words: its number, true and said class, the most likely ones as bars.
+
+    Args:
+        found: what the model said.
+        names: of the classes.
+        split: the evaluated split.
+        width: cells.
+        others: how many pictures were confused likewise, for a heading over some of them; None without.
+    """
+    true, said = plain(names[found.true]), plain(names[found.said])
+    verdict: list[Part] = [("right  ", "$muted"), (said, "bold $good")]
+    if not found.right:
+        verdict = [("true ", "$muted"), (true, "bold $good"), ("  said ", "$muted"), (said, "bold $bad")]
+    lines = [
+        ends([(f"#{found.index:,}", "bold $foreground")], [(split, "$muted")], width),
+        ends(verdict, [("%", "$muted")], width),
+        Content(""),
+    ]
+    room = max(0, width - 15 - 6)
+    for place, (label, share) in enumerate(found.top):
+        style = "$good" if label == found.true else "$bad" if place == 0 else "$muted"
+        sign = "✓ " if label == found.true else "✕ " if place == 0 else "  "
+        left: list[Part] = [(f"{sign}{padded(names[label], 12)} ", style)]
+        left += bar(share if math.isfinite(share) else None, room, style)
+        lines.append(ends(left, [(percent(share), style)], width))
+    if others:
+        like = f"Other {true} taken for {said}" if not found.right else f"Other {true} told rightly"
+        lines += [Content(""), ends([(like, "bold $foreground")], [(f"{others:,}", "$muted")], width)]
+    return stack(lines)
+
+
+def no_pictures(title: str) -> Content:
+    """What stands where a cell is empty."""
+    return Content.assemble(
+        (f"{title}: there is none in this split.\n\n", "$foreground"),
+        ("esc", "bold $accent"),
+        " back to the matrix",
+    )
+
+
+def _phase(found: Examination) -> tuple[str, int, int]:
+    """What an evaluation does just now, how much of it is done, and of how much; 0 where it has no count."""
+    phase = found.phase
+    if phase is not None and phase.phase == "evaluate":
+        return f"Evaluating step {phase.step:,} on {safe_text(phase.text, 12)}", phase.done, phase.total
+    if phase is not None and phase.phase == "data":
+        return f"Reading {safe_text(phase.text, 20)}", 0, 0
+    return "Loading torch" if phase is not None else "Reading the checkpoint", 0, 0
+
+
+def examining(found: Examination, width: int) -> Content:
+    """How far an evaluation is, with a bar."""
+    text, done, total = _phase(found)
+    amount = f"{done:>7,} of {total:,}" if total else ""
+    return stack(
+        [
+            Content.assemble((text, "$foreground")),
+            Content.assemble(*bar(done / total if total else 0.0, width)),
+            ends([("x", "bold $accent"), (" Cancel", "$foreground")], [(amount, "$muted")], width),
+        ]
+    )
+
+
+def examining_line(found: Examination) -> Content:
+    """The same for the border of a pane, at a steady width."""
+    text, done, total = _phase(found)
+    share = f" {done * 100 // total:>3}%" if total else ""
+    return Content.assemble((f"{text}{share}", "$foreground"), ("  x", "bold $accent"), " cancel")
+
+
+def reason(error: BaseException, width: int) -> str:
+    """The first line of an error."""
+    message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+    return f"✕ {safe_text(message, width)}"
+
+
+def failed(error: BaseException) -> Content:
+    """Why there are no pictures, and what to do."""
+    parts: list[Part] = [(f"{reason(error, 300)}\n", "$bad")]
+    if hint := getattr(error, "hint", None):
+        parts.append((f"hint: {safe_text(hint, 240)}\n", "$foreground"))
+    return Content.assemble(*parts, "\n", ("esc", "bold $accent"), " back to the matrix")
+
+
+def answers_table(found: Sequence[Said], names: Sequence[str], source: str) -> str:
+    """Pictures as text for the clipboard: split, number, true and said class, probability."""
+    lines = ["split\tindex\ttrue\tsaid\tprobability"]
+    lines += [
+        "\t".join([source, str(s.index), plain(names[s.true]), plain(names[s.said]), f"{s.confidence:.4f}"])
+        for s in found
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def as_text(run: RunReport, report: SplitReport, order: int) -> str:
+    """The tables as text for the clipboard."""
+    lines = [*summary(run, 76), Content("")]
+    lines += [*classes(report, order, 76), Content("")]
+    lines += pairs(report, 42)
+    return "\n".join(line.plain.rstrip() for line in lines) + "\n"

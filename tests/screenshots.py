@@ -1,0 +1,180 @@
+"""Pictures of the real app, before, during and after real trainings on CIFAR-10. Run as a script.
+
+    python -m tests.screenshots --data-dir FOLDER                      # screenshots/, 120x40
+    python -m tests.screenshots --data-dir FOLDER --size 80x24 --size 200x50 --out looks/
+
+FOLDER holds ``cifar-10-batches-bin``. Writes an SVG of each state of each theme, and a PNG beside it where
+``rsvg-convert`` is installed. It takes about two minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from cifar_tui.datasets import store
+from cifar_tui.tui import theme as themes
+from cifar_tui.tui.app import CifarTuiApp
+from cifar_tui.tui.settings import Settings
+
+SIZE = (120, 40)
+FNN = {"steps": "5000"}
+CNN = {"steps": "4000", "learning_rate": "5e-4", "evaluate_first": "50"}
+DIVERGING = {"dataset": "cifar10", "model": "fnn", "optimizer": "sgd", "learning_rate": "100", "steps": "400"}
+
+
+class Photographer:
+    """Takes the same picture in every size and theme.
+
+    Args:
+        pilot: of the app.
+        out: folder for the pictures.
+        sizes: columns and rows.
+        palettes: names of themes.
+    """
+
+    def __init__(
+        self, pilot: Pilot[Any], out: Path, sizes: list[tuple[int, int]], palettes: tuple[str, ...]
+    ) -> None:
+        self.pilot, self.out, self.sizes, self.palettes = pilot, out, sizes, palettes
+        self.app: Any = pilot.app
+        self.taken: list[Path] = []
+
+    async def until(self, true: Callable[[], Any], seconds: float = 120.0) -> None:
+        """Wait for something to be so."""
+        for _ in range(int(seconds * 20)):
+            if true():
+                return
+            await self.pilot.pause(0.05)
+        raise AssertionError("what the picture should show did not come in time")
+
+    async def take(self, name: str) -> None:
+        """One state, in every size and theme."""
+        for columns, rows in self.sizes:
+            await self.pilot.resize_terminal(columns, rows)
+            for palette in self.palettes:
+                self.app.theme = palette
+                await self.pilot.pause(0.8)  # charts are painted on a clock
+                size = "" if (columns, rows) == SIZE else f"-{columns}x{rows}"
+                path = self.out / f"{name}{size}-{palette.removeprefix('cifar-')}.svg"
+                # Renderers that collapse runs of blanks would shift what follows them.
+                picture = self.app.export_screenshot(title="cifar-tui")
+                path.write_text(picture.replace("<svg ", '<svg xml:space="preserve" ', 1), encoding="utf-8")
+                self.taken.append(path)
+        await self.pilot.resize_terminal(*SIZE)
+        await self.pilot.pause(0.2)
+
+    async def train(self, preset: str | None, values: dict[str, str]) -> None:
+        """Begin a recipe, as the form does."""
+        self.app.dashboard.pane("recipe").load(preset=preset, values=values)
+        await self.pilot.pause(0.3)
+        await self.pilot.press("ctrl+s")
+        await self.until(lambda: self.app.live.is_live)
+
+    async def ended(self) -> None:
+        """Wait for the end of the training."""
+        await self.until(lambda: self.app.desk.thread is None, 300)
+        await self.pilot.pause(1.0)
+
+
+async def tour(photos: Photographer) -> None:
+    """Every state and room, in the order a user meets them."""
+    pilot, app = photos.pilot, photos.app
+    await photos.until(lambda: app.dashboard.ready)
+    await photos.until(lambda: app.dashboard.pane("recipe").recipe is not None)
+    app.dashboard.pane("recipe").load(preset="seed-cnn")
+    await photos.take("dashboard-idle")
+
+    await photos.train("seed-fnn", FNN)
+    await photos.ended()
+    await photos.take("dashboard-finished")
+
+    await photos.train("seed-cnn", CNN)
+    await photos.until(lambda: app.live.step > 1500)
+    await photos.take("dashboard-training")
+    await pilot.press("2")
+    await photos.take("data")
+    await pilot.press("1", "space")
+    await photos.until(lambda: app.live.status == "paused")
+    await photos.take("dashboard-paused")
+    await pilot.press("space")
+    await photos.until(lambda: app.live.status == "training")
+    await pilot.press("5")
+    await photos.take("log")
+    await pilot.press("1", "E")
+    await photos.ended()
+
+    for key, name in (("3", "report"), ("4", "runs")):
+        await pilot.press(key)
+        await pilot.pause(1.5)
+        await photos.take(name)
+    await pilot.press("1")
+    app.dashboard.focus_pane("loss")
+    await pilot.press("question_mark")
+    await photos.take("help")
+    await pilot.press("escape")
+
+    await photos.train(None, DIVERGING)
+    await photos.ended()
+    await photos.take("dashboard-failed")
+
+
+def to_png(pictures: list[Path]) -> None:
+    """A PNG beside each SVG, where the renderer is installed."""
+    renderer = shutil.which("rsvg-convert")
+    if renderer is None:
+        print("no PNG: install rsvg-convert and a monospaced font with braille and blocks", file=sys.stderr)
+        return
+    for picture in pictures:
+        subprocess.run([renderer, "-o", str(picture.with_suffix(".png")), str(picture)], check=True)
+
+
+def accept(data_dir: Path) -> None:
+    """Say once that data of unknown origin may be used, as ``--allow-unverified`` does."""
+    store.load("cifar10", data_dir, allow_unverified=True)
+
+
+async def photograph(options: argparse.Namespace, scratch: Path) -> list[Path]:
+    """Run the tour in a fresh app."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    settings = Settings(scratch / "settings.toml")
+    app = CifarTuiApp(options.data_dir, scratch / "runs", settings=settings, first_start=False)
+    palettes = themes.NAMES if options.all_themes else (themes.DARK, themes.LIGHT)
+    async with app.run_test(size=SIZE) as pilot:
+        photos = Photographer(pilot, options.out, options.size or [SIZE], tuple(palettes))
+        await tour(photos)
+        return photos.taken
+
+
+def size(text: str) -> tuple[int, int]:
+    """``120x40`` as numbers."""
+    columns, rows = text.split("x")
+    return int(columns), int(rows)
+
+
+def main() -> None:
+    """Parse, photograph, convert."""
+    parser = argparse.ArgumentParser(description="Write pictures of the app.")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "screenshots")
+    parser.add_argument("--size", type=size, action="append", help="COLUMNSxROWS, repeatable")
+    parser.add_argument("--all-themes", action="store_true")
+    options = parser.parse_args()
+    accept(options.data_dir)
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = asyncio.run(photograph(options, Path(scratch)))
+    to_png(pictures)
+    print(f"{len(pictures)} pictures in {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""A whole session in a real pseudo-terminal on real CIFAR-10: by keys alone, and again by mouse."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.fault_server import FaultServer, Reply
+from tests.tui.terminal import Terminal
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="needs a Linux pseudo-terminal"),
+    pytest.mark.slow,
+    pytest.mark.real_data,
+]
+
+ARCHIVE = "cifar-10-binary.tar.gz"
+STEPS = 6000  # enough for a pause, a stop and a look at the curves; about ten seconds of training
+FOCUS_COLOUR = "7aa2f7"
+SLOW = 240.0  # longest wait for what takes seconds on a machine that does nothing else
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A mirror that serves the real archive at a pace that lets its progress be seen."""
+    given = os.environ.get("CIFAR_TUI_TEST_ARCHIVES")
+    path = (Path(given) if given else Path(__file__).parents[3] / "shared") / ARCHIVE
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set CIFAR_TUI_TEST_ARCHIVES")
+    found = FaultServer()
+    found.files[f"/{ARCHIVE}"] = path.read_bytes()
+    found.always[f"/{ARCHIVE}"] = Reply(chunk=1 << 21, pause=0.03)
+    yield found
+    found.close()
+
+
+class Journey:
+    """What a user does at each station, by one kind of hand."""
+
+    def __init__(self, terminal: Terminal, *, mouse: bool) -> None:
+        self.terminal = terminal
+        self.mouse = mouse
+        self.tabs = terminal.screen.columns < 100
+
+    # ---- hands ----
+
+    def do(self, key: str, seen: str, *, rows: tuple[int, int] = (0, 1000), last: bool = False) -> None:
+        """Press a key; or click on the text that stands for it, once that is seen."""
+        if not self.mouse:
+            self.terminal.press(key)
+            return
+        self.terminal.wait_for(re.escape(seen))
+        self.terminal.click(seen, rows=rows, last=last)
+
+    def footer(self, key: str, seen: str) -> None:
+        """A key of the footer."""
+        bottom = self.terminal.screen.lines
+        self.do(key, seen, rows=(bottom - 1, bottom))
+
+    def pane(self, title: str) -> None:
+        """Go to a pane: f6 until it has the focus, or a click on its tab or its title."""
+        terminal = self.terminal
+        if self.mouse:
+            if self.tabs:
+                terminal.click(f" {title} ", rows=(2, 3))
+                terminal.wait_until(lambda: self.has_frame(title), f"the pane {title}")
+            else:
+                left, _right, top, _bottom = terminal.box(title)
+                terminal.click_at(left + 3, top)
+            return
+        if not self.is_focused(title):
+            self.press_until("\x1b[17~", lambda: self.is_focused(title))
+
+    def press_until(self, key: str, true: Callable[[], object], times: int = 12) -> None:
+        """Press a key, wait for an answer, and again until something holds."""
+        terminal = self.terminal
+        for _ in range(times):
+            seen = len(terminal.raw)
+            terminal.press(key)
+            terminal.wait_until(lambda seen=seen: len(terminal.raw) > seen, f"an answer to {key!r}")
+            terminal.pump(0.2)
+            if true():
+                return
+        raise AssertionError(f"{key!r} pressed {times} times is not enough:\n{terminal.text}")
+
+    def has_frame(self, title: str) -> bool:
+        """Whether a pane is in sight."""
+        try:
+            self.terminal.box(title)
+        except AssertionError:
+            return False
+        return True
+
+    def is_focused(self, title: str) -> bool:
+        """Whether the frame of a pane is in the colour that marks the focus."""
+        if not self.has_frame(title):
+            return False
+        left, _right, top, _bottom = self.terminal.box(title)
+        return bool(self.terminal.screen.buffer[top][left].fg == FOCUS_COLOUR)
+
+    # ---- what is seen ----
+
+    def step(self) -> int:
+        """The step that the header shows."""
+        match = re.search(r"([\d,]+) / [\d,]+", self.terminal.row(1))
+        return int(match[1].replace(",", "")) if match else -1
+
+    def curve(self, title: str) -> str:
+        """The cells of a chart."""
+        return "".join(re.findall(r"[\u2801-\u28ff]|\n", self.terminal.inside(title)))
+
+    # ---- stations ----
+
+    def take_the_first_steps(self) -> None:
+        """Data, recipe, and a look at the form."""
+        terminal = self.terminal
+        terminal.wait_for("Welcome to cifar-tui")
+        self.do("g", "10 classes, 170 MB")
+        terminal.wait_for("Quick look")
+        self.do("c", "The notebook's convolutional net")
+        terminal.wait_for("Look at the recipe first")
+        self.do("e", "Look at the recipe first")
+        terminal.wait_until(lambda: "Welcome" not in terminal.text, "the first start to close")
+
+    def get_the_data(self) -> None:
+        """Download; what it is not the official archive is taken all the same."""
+        terminal = self.terminal
+        self.pane("Dataset")
+        terminal.wait_for(r"CIFAR-10 is not on this disk")
+        self.do("g", "Get")
+        self.see_progress()
+        terminal.wait_for(r"uses it anyway|CIFAR-10 +ready", SLOW)
+        if "uses it anyway" in terminal.text:
+            self.do("u", "uses it anyway")
+        terminal.wait_for(r"CIFAR-10 +(unverified|ready) +50k \+ 10k", SLOW)
+
+    def see_progress(self) -> None:
+        """The amount that arrived grows."""
+        terminal = self.terminal
+        seen: set[str] = set()
+
+        def grows() -> bool:
+            seen.update(re.findall(r"([\d.]+) of 17\d\.\d MB", terminal.text))
+            return len(seen) > 1
+
+        terminal.wait_until(grows, "progress of the download", 60)
+
+    def fill_the_form(self) -> None:
+        """Another preset, and fewer steps."""
+        terminal = self.terminal
+        self.pane("Recipe")
+        terminal.wait_for(r"Preset +seed-cnn")
+        self.do("\r", "seed-cnn")
+        terminal.wait_for(r"seed-fnn ")
+        self.do("\x1b[A\r", "seed-fnn")
+        terminal.wait_until(
+            lambda: re.search(r"Preset +seed-fnn", terminal.text) and "seed-cnn" not in terminal.text,
+            "the preset, and the list to close",
+        )
+        x, y = terminal.find("10_000")
+        if self.mouse:
+            terminal.click_at(x, y)
+        else:
+            unfocused = terminal.look(x, y)
+            self.press_until("\x1b[B", lambda: terminal.look(x, y) != unfocused)
+        terminal.press("\x1b[F")
+        terminal.pump(0.3)
+        self.press_until("\x15", lambda: "expected an integer" in terminal.text)  # delete to the start
+        terminal.press(str(STEPS))
+        terminal.wait_for(rf"Steps +(was )?10_000 +{STEPS}\b")
+
+    def start(self) -> None:
+        """Begin, and see that it is the real data."""
+        self.do("\x13", "Start")
+        self.terminal.wait_for(r"● (training|evaluating)", SLOW)
+
+    def watch(self, title: str) -> None:
+        """The cells of a chart change."""
+        terminal = self.terminal
+        if self.tabs:
+            self.pane(title)
+        terminal.wait_until(lambda: self.curve(title).strip(), f"a curve in {title}", SLOW)
+        first = self.curve(title)
+        terminal.wait_until(lambda: self.curve(title) != first, f"{title} to move", SLOW)
+
+    def pause_and_resume(self) -> None:
+        """The step stands still, and goes on."""
+        terminal = self.terminal
+        self.footer(" ", "Pause")
+        terminal.wait_for("‖ paused")
+        terminal.pump(0.3)
+        stood = self.step()
+        terminal.pump(1.5)
+        assert 0 < self.step() == stood < STEPS
+        self.footer(" ", "Resume")
+        terminal.wait_until(lambda: self.step() > stood, "the step to go on", SLOW)
+
+    def stop(self) -> int:
+        """Stop and save; returns the step."""
+        self.footer("s", "Stop")
+        self.terminal.wait_for("■ stopped", SLOW)
+        return self.step()
+
+    def resume_the_run(self, stopped: int) -> None:
+        """From the list of runs, to its end."""
+        terminal = self.terminal
+        self.do("4", "Runs", rows=(0, 1))
+        terminal.wait_for(rf"■ [\w-]+ .*{stopped:,} +/ +{STEPS:,}")
+        if self.mouse:
+            terminal.click("■ ")
+        self.footer("r", "Resume")
+        terminal.wait_for(r"● (training|evaluating)", SLOW)
+        terminal.wait_until(lambda: self.step() >= stopped, "the step to go on", SLOW)
+        terminal.wait_for("✓ done", SLOW)
+        assert self.step() == STEPS
+
+    def read_the_report(self, runs: Path) -> None:
+        """Loss and accuracy on train and test are those of the run's report."""
+        terminal = self.terminal
+        self.pane("Report")
+        (path,) = runs.glob("*/report.json")
+        splits: dict[str, Any] = json.loads(path.read_text())["splits"]
+        for name in ("train", "test"):
+            loss, accuracy = splits[name]["loss"], splits[name]["accuracy"]
+            terminal.wait_for(rf"\b{name} +{loss:.3f} +{100 * accuracy:.1f}%")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mouse", [False, True], ids=["keys", "mouse"])
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)], ids="{0[0]}x{0[1]}".format)
+def test_from_no_data_to_a_report_of_a_resumed_run(
+    tmp_path: Path, server: FaultServer, size: tuple[int, int], mouse: bool
+) -> None:
+    away = dict.fromkeys(("https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")  # never to the real host
+    environment = {"CIFAR_TUI_MIRROR": server.url, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **away}
+    with Terminal(tmp_path, size=size, environment=environment) as terminal:
+        journey = Journey(terminal, mouse=mouse)
+        journey.take_the_first_steps()
+        journey.get_the_data()
+        journey.fill_the_form()
+        journey.start()
+        journey.watch("Loss")
+        journey.watch("Accuracy")
+        journey.pause_and_resume()
+        stopped = journey.stop()
+        journey.resume_the_run(stopped)
+        journey.read_the_report(tmp_path / "runs")
+        journey.footer("q", "Quit")
+        assert terminal.wait_end() == 0
+        terminal.assert_restored()
