@@ -29,7 +29,17 @@ from cifar_tui.tui.settings import Settings
 SIZE = (120, 40)
 FNN = {"steps": "5000"}
 CNN = {"steps": "4000", "learning_rate": "5e-4", "evaluate_first": "50"}
-DIVERGING = {"dataset": "cifar10", "model": "fnn", "optimizer": "sgd", "learning_rate": "100", "steps": "400"}
+UNSTEADY = {
+    "dataset": "cifar10",
+    "model": "cnn",
+    "norm": "none",
+    "conv_norm": "none",
+    "optimizer": "sgd",
+    "momentum": "0.9",
+    "learning_rate": "0.001",
+    "steps": "1000",
+    "evaluate_first": "20",
+}
 
 
 class Photographer:
@@ -123,8 +133,14 @@ async def tour(photos: Photographer) -> None:
     await photos.take("help")
     await pilot.press("escape")
 
-    await photos.train(None, DIVERGING)
+    await photos.train(None, UNSTEADY)
+    await photos.until(lambda: app.live.step > 400)
+    app.dashboard.focus_pane("loss")
+    await pilot.press("R")  # another learning rate from here on
+    await pilot.pause(0.3)
+    await pilot.press(*["backspace"] * 8, *"100", "enter")
     await photos.ended()
+    assert app.live.status == "diverged"
     await photos.take("dashboard-failed")
 
 

@@ -26,7 +26,7 @@ _BATCH_METRICS = (
     "learning_rate",
     "steps_per_second",
 )
-_SPLIT_METRICS = ("loss", "accuracy", "top5")
+_SPLIT_METRICS = ("loss", "accuracy", "top5", "penalty")
 
 # Name, short name and type of the points of the original notebook; %s is the split.
 _POINT_NAMES = {
@@ -85,7 +85,7 @@ class SeriesBuilder:
         Args:
             split: "train-batch" for the training steps, else "train", "test" or "validation".
             metric: "loss", "moving_loss", "moving_accuracy", "mean_loss", "mean_accuracy", "learning_rate" or
-                "steps_per_second" of the steps; "loss", "accuracy" or "top5" of a split.
+                "steps_per_second" of the steps; "loss", "accuracy", "top5" or "penalty" of a split.
         """
         series = self._series.get((split, metric))
         if series is None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from textual import constants, events
 from textual._context import active_message_pump
+from textual.app import ScreenStackError
 from textual.await_complete import AwaitComplete
+from textual.errors import NoWidget
 from textual.screen import Screen
 
 from cifar_tui.tui import theme as themes
@@ -25,8 +27,19 @@ class Navigation(Records):
 
     async def on_event(self, event: events.Event) -> None:
         """Keys and clicks that come while the app leaves find no screen to act on any more."""
-        if not (self._exit and isinstance(event, events.InputEvent | events.Paste)):
-            await super().on_event(event)
+        if self._exit and isinstance(event, events.InputEvent | events.Paste):
+            return
+        if isinstance(event, events.MouseDown) and self._is_on_removed(event.x, event.y):
+            return
+        await super().on_event(event)
+
+    def _is_on_removed(self, x: float, y: float) -> bool:
+        """Whether the widget in a cell was removed and is only still painted, on which Textual fails."""
+        try:
+            widget, _region = self.screen.get_widget_at(int(x), int(y))
+        except (NoWidget, ScreenStackError):
+            return False
+        return widget.parent is None
 
     def pop_screen(self) -> AwaitComplete:
         """Close the screen on top, unless who asks is a screen that was closed already.

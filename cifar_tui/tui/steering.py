@@ -132,11 +132,13 @@ class Steering(App[None]):
         """Evaluate, then go on."""
         if (control := self._steered()) is not None:
             control.evaluate_now()
+            self.say("evaluating on train and test after this step")
 
     def action_checkpoint_now(self) -> None:
         """Write a checkpoint, then go on."""
         if (control := self._steered()) is not None:
             control.checkpoint_now()
+            self.say("writing a checkpoint after this step")
 
     def action_set_target(self) -> None:
         """Ask for another target step."""

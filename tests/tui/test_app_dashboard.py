@@ -294,6 +294,9 @@ async def test_closing_a_dialog_twice_closes_nothing_else(tmp_path: Path) -> Non
         app.push_screen(below)
         app.push_screen(above)
         await pilot.pause()
+        below.call_later(lambda: below.dismiss(None) and None)  # a key that was meant for it comes late
+        await pilot.pause(0.1)
+        assert app.screen is above
         above.call_later(lambda: above.dismiss(None) and None)
         above.call_later(lambda: above.dismiss(None) and None)
         await until(pilot, lambda: app.screen is below)
@@ -344,3 +347,20 @@ async def test_keys_while_the_app_leaves_are_left_alone(tmp_path: Path) -> None:
         for key in ("2", "3", "f9", "question_mark", "ctrl+p", "z"):
             app.simulate_key(key)
     assert app.crash is None and app.dashboard.room == 1
+
+
+async def test_a_click_on_what_was_just_removed_is_no_bug(tmp_path: Path) -> None:
+    from textual import events
+
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        pane = app.dashboard.pane("report")
+        text = pane.query_one("Static")
+        x, y = text.region.x + 1, text.region.y + 1
+        pane._nodes._remove(text)  # as a removal leaves it until the next paint
+        text._detach()
+        down = events.MouseDown(text, x, y, 0, 0, 1, False, False, False, screen_x=x, screen_y=y)
+        await app.on_event(down)
+        assert app.crash is None and app.is_running
+        await pane.mount(type(text)(markup=False))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from cifar_tui import charts
-from cifar_tui.runs import series
 from cifar_tui.runs.series import Curve, SeriesBuilder
 from cifar_tui.tui.live import LiveRun, Mark
 from cifar_tui.tui.widgets.chart_data import Snapshot, Track, reference, snapshot
@@ -53,19 +52,13 @@ def test_the_notebook_s_published_value_is_a_level_ghost_over_the_whole_axis() -
     assert reference({"model": "fnn", "dataset": "synthetic"}, "loss") is None
 
 
-def test_a_batch_loss_with_an_unknown_penalty_is_not_drawn_beside_losses_without_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(series, "_SPLIT_METRICS", ("loss", "accuracy", "top5"))
+def test_a_batch_loss_with_an_unknown_penalty_is_not_drawn_beside_losses_without_one() -> None:
     lines = lines_of(live_run(l2_reg=0.01))
     assert "batch" not in lines
     assert lines["train"].y.tolist() == [1.3] * 5
 
 
-def test_the_penalty_is_taken_off_the_batch_loss_where_it_is_recorded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(series, "_SPLIT_METRICS", ("loss", "accuracy", "top5", "penalty"))
+def test_the_penalty_is_taken_off_the_batch_loss_where_it_is_recorded() -> None:
     live = LiveRun()
     live.add(started(l2_reg=0.01))
     for step in (100, 200, 300):
@@ -267,3 +260,14 @@ def test_fault_091_a_million_points_open_in_a_second(tmp_path: object) -> None:
         times.append(time.perf_counter() - start)
     assert live.step == 1_000_000
     assert min(times) <= 1.0, f"fastest of {[f'{seconds:.2f}' for seconds in times]} s"
+
+
+def test_the_penalty_falls_between_before_and_after_the_evaluations() -> None:
+    live = LiveRun()
+    live.add(started(l2_reg=0.01))
+    for step in range(50, 500, 50):
+        penalty = 8.0 * 0.5 ** (step / 100)
+        live.add(progress(step, loss=1.0 + penalty, moving_loss=1.0 + penalty))
+        if step in {100, 300}:
+            live.add(evaluation(step, "train", penalty=penalty))
+    assert lines_of(live)["batch"].y == pytest.approx([1.0] * 9)

@@ -147,7 +147,10 @@ def session(folder: Path, choose: random.Random, left: int) -> tuple[int, int]:
         code_at_end = leave(terminal)
         log = "".join(path.read_text() for path in (folder / "state").rglob("cifar-tui.log"))
         assert not log, f"seed {SEED}, after {sent} events:\n{log}"
-        assert b"Traceback" not in terminal.raw and b"a bug in cifar-tui" not in terminal.raw
+        for word in (b"Traceback", b"a bug in cifar-tui"):
+            place = terminal.raw.find(word)
+            said = bytes(terminal.raw[max(0, place - 200) : place + 3000]).decode(errors="replace")
+            assert place < 0, f"seed {SEED}, after {sent} events:\n{said}"
         assert code_at_end in {0, 130}, f"exit code {code_at_end}:\n{terminal.text}"
         terminal.assert_restored()
     return sent, seen

@@ -7,18 +7,18 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from cifar_tui.runs.checkpoints import CheckpointInfo
 from cifar_tui.text import safe_text
+from cifar_tui.tui.screens.modal import Modal
 from cifar_tui.tui.widgets.lines import ends
 
 _WIDTH = 44
 
 
-class ChooseCheckpoint(ModalScreen[CheckpointInfo | str | None]):
+class ChooseCheckpoint(Modal[CheckpointInfo | str | None]):
     """A list of checkpoints; closes with the one that was chosen, "newest" for the report as it is recorded.
 
     Args:

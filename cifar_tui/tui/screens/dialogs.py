@@ -10,11 +10,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from cifar_tui.errors import CifarTuiError, UsageError
 from cifar_tui.text import safe_text
+from cifar_tui.tui.screens.modal import Modal
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Part:
     lines: tuple[str, ...]
 
 
-class Dialog(ModalScreen[str | None]):
+class Dialog(Modal[str | None]):
     """A box with text and choices; the first choice has the focus. Escape closes it with None.
 
     Args:
@@ -215,7 +215,7 @@ def diverged_dialog(run_id: str, step: int, reason: str, rate: float, kept: bool
     )
 
 
-class AskValue(ModalScreen[str | None]):
+class AskValue(Modal[str | None]):
     """One line to fill in; closes with its text once it is valid, or None.
 
     Args:

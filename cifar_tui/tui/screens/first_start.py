@@ -9,8 +9,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
+
+from cifar_tui.tui.screens.modal import Modal
 
 STEPS = ("Data", "Recipe", "Go")
 
@@ -64,7 +65,7 @@ def plan(dataset: str, recipe: str) -> Plan:
     return Plan({} if dataset == "cifar10" else {"dataset": dataset}, recipe)
 
 
-class FirstStart(ModalScreen[Plan | None]):
+class FirstStart(Modal[Plan | None]):
     """Three steps, one key each; closes with what to start, or None.
 
     Args:

@@ -10,13 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Click, Resize
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from cifar_tui.text import safe_text
 from cifar_tui.tui import glossary
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.messages import CopyRequested
+from cifar_tui.tui.screens.modal import Modal
 from cifar_tui.tui.widgets.footer import key_text
 from cifar_tui.tui.widgets.lines import stack
 
@@ -141,7 +141,7 @@ class SearchField(Input):
         return super().check_consume_key(key, character)
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Modal[None]):
     """The focused thing, its keys, and the glossary; typing searches."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
 from cifar_tui.text import safe_text
 from cifar_tui.tui import keys
 from cifar_tui.tui.actions import ACTIONS
+from cifar_tui.tui.screens.modal import Modal
 from cifar_tui.tui.widgets.picture_views import colour, padded
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def entries(screen: Screen[Any]) -> list[Entry]:
     return own + [Entry(f"app.{a.id}", a.name, a.key, a.help) for a in ACTIONS]
 
 
-class PressKey(ModalScreen[str | None]):
+class PressKey(Modal[str | None]):
     """Waits for a key; closes with it, with "" for the usual one, or with None."""
 
     def __init__(self, name: str) -> None:
@@ -70,7 +70,7 @@ class PressKey(ModalScreen[str | None]):
         self.dismiss({"escape": None, "backspace": ""}.get(event.key, event.key))
 
 
-class KeysScreen(ModalScreen[None]):
+class KeysScreen(Modal[None]):
     """The list of actions with their keys.
 
     Args:

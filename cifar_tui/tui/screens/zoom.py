@@ -9,9 +9,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Resize
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from cifar_tui.tui.screens.modal import Modal
 from cifar_tui.tui.widgets.picture_views import PictureZoom
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class ZoomScreen(ModalScreen[None]):
+class ZoomScreen(Modal[None]):
     """A picture; any of esc, enter and a click closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

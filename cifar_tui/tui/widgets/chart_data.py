@@ -1,7 +1,7 @@
 """What a chart shows of a run, copied at one moment so that another thread may draw it. No Textual.
 
 The loss of training batches includes the L2 penalty, that of evaluations does not. Before both stand in one
-chart the penalty is taken off the batch loss, as it was at each evaluation and straight in between.
+chart the penalty is taken off the batch loss, as it was at each evaluation and between them.
 """
 
 from __future__ import annotations
@@ -114,11 +114,21 @@ def track_of(
 
 
 def _without(penalty: Curve, curve: Curve) -> Curve:
-    """A batch loss without the penalty; empty where the penalty is not known."""
-    known = np.isfinite(penalty.value)
+    """A batch loss without the penalty; empty where the penalty is not known.
+
+    A penalty decays about exponentially, so its logarithm is taken as straight between two evaluations,
+    before the first and after the last one.
+    """
+    known = np.isfinite(penalty.value) & (penalty.value > 0)
     if not known.any():
         return EMPTY
-    return Curve(curve.step, curve.value - np.interp(curve.step, penalty.step[known], penalty.value[known]))
+    steps, logs = penalty.step[known].astype(np.float64), np.log(penalty.value[known])
+    found = np.interp(curve.step, steps, logs)
+    if len(steps) > 1:
+        slopes = np.minimum(0.0, np.diff(logs) / np.diff(steps))
+        found += slopes[0] * np.minimum(0.0, curve.step - steps[0])
+        found += slopes[-1] * np.maximum(0.0, curve.step - steps[-1])
+    return Curve(curve.step, curve.value - np.exp(found))
 
 
 def snapshot(live: LiveRun, kind: Kind, options: ChartOptions, others: Sequence[Other] = ()) -> Snapshot:

@@ -37,12 +37,15 @@ _PHASES = {
 }
 
 
-def device_text(live: LiveRun) -> str:
-    """Device and engine in a few words: ``cpu 2 threads fused``, ``cuda:0 H100 graph``; "" before."""
+def device_text(live: LiveRun, *, short: bool = False) -> str:
+    """Device and engine in a few words: ``cpu 2 threads fused``, ``cuda:0 H100 graph``; "" before.
+
+    `short` leaves the engine out, which room 5 names too.
+    """
     device = str(live.device.get("device", ""))
     if not device:
         return ""
-    engine = str(live.device.get("engine", ""))
+    engine = "" if short else str(live.device.get("engine", ""))
     if device == "cpu":
         threads = live.device.get("threads")
         return f"cpu {threads} thread{'' if threads == 1 else 's'} {engine}".strip()
@@ -196,7 +199,7 @@ class HeaderLine(Widget):
                 chips.append(
                     self._chip(self.data_chip, "warning" if "no data" in self.data_chip else "foreground")
                 )
-            device = device_text(live)
+            device = device_text(live, short=width < 140)
             if device:
                 chips.append(self._chip(safe_text(device, 30), "foreground"))
         chips.append(self._chip(f"{sign} {words:<8}", colour))

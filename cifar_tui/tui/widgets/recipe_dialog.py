@@ -10,11 +10,11 @@ from textual import on
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from cifar_tui.errors import CifarTuiError, UsageError
 from cifar_tui.text import safe_text
+from cifar_tui.tui.screens.modal import Modal
 from cifar_tui.tui.widgets.fields import TEXT_LIMIT
 from cifar_tui.tui.widgets.recipe_controls import KeyButton
 from cifar_tui.tui.widgets.recipe_files import path_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class PathDialog(ModalScreen[Path | None]):
+class PathDialog(Modal[Path | None]):
     """A name, a line for what is wrong, and two buttons. Its result is the path, or None.
 
     `act` does the work while the dialog is open, and raises `CifarTuiError` when it fails; the dialog then

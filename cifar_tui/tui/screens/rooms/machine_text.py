@@ -77,7 +77,7 @@ def run(live: LiveRun | None, phase: str, width: int) -> Content:
     rows: list[tuple[str, str]] = []
     if live is not None and live.device:
         device = live.device
-        threads = f"{safe_text(device.get('threads', '-'), 8)}, {safe_text(device.get('precision', ''), 12)}"
+        threads = f"{safe_text(device.get('threads', '-'), 8)}, {safe_text(device.get('engine', ''), 16)} steps"
         rows += [
             ("device", safe_text(device.get("name") or device.get("device", "-"), 40)),
             ("threads", threads),
