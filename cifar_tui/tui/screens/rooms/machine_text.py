@@ -77,10 +77,10 @@ def run(live: LiveRun | None, phase: str, width: int) -> Content:
     rows: list[tuple[str, str]] = []
     if live is not None and live.device:
         device = live.device
-        threads = f"{safe_text(device.get('threads', '-'), 8)}, {safe_text(device.get('engine', ''), 16)} steps"
+        threads, engine = safe_text(device.get("threads", "-"), 8), safe_text(device.get("engine", ""), 16)
         rows += [
             ("device", safe_text(device.get("name") or device.get("device", "-"), 40)),
-            ("threads", threads),
+            ("threads", f"{threads}, {engine} steps" if engine else threads),
             ("torch", safe_text(device.get("torch", "-"), 24)),
         ]
     if live is not None:
