@@ -6,12 +6,11 @@ from typing import Any
 
 from textual import constants, events
 from textual._context import active_message_pump
-from textual.app import ScreenStackError
 from textual.await_complete import AwaitComplete
-from textual.errors import NoWidget
 from textual.screen import Screen
 
 from cifar_tui.tui import theme as themes
+from cifar_tui.tui.library_bugs import is_of_library
 from cifar_tui.tui.records import Records
 from cifar_tui.tui.settings import Settings
 
@@ -26,20 +25,21 @@ class Navigation(Records):
     settings: Settings
 
     async def on_event(self, event: events.Event) -> None:
-        """Keys and clicks that come while the app leaves find no screen to act on any more."""
+        """Keys and clicks that come while the app leaves find no screen to act on, and are left alone.
+
+        A key or click at which Textual itself fails, without any code of ours in between, ends nothing: such
+        as a page down in a list that was not laid out yet, or a click on what was just removed.
+        """
         if self._exit and isinstance(event, events.InputEvent | events.Paste):
             return
-        if isinstance(event, events.MouseDown) and self._is_on_removed(event.x, event.y):
-            return
-        await super().on_event(event)
-
-    def _is_on_removed(self, x: float, y: float) -> bool:
-        """Whether the widget in a cell was removed and is only still painted, on which Textual fails."""
         try:
-            widget, _region = self.screen.get_widget_at(int(x), int(y))
-        except (NoWidget, ScreenStackError):
-            return False
-        return widget.parent is None
+            await super().on_event(event)
+        except Exception as error:
+            if not isinstance(event, events.InputEvent) or not is_of_library(error):
+                raise
+            self.say(
+                f"the screen library failed at this ({type(error).__name__}); nothing was lost", "warning"
+            )
 
     def pop_screen(self) -> AwaitComplete:
         """Close the screen on top, unless who asks is a screen that was closed already.

@@ -50,8 +50,16 @@ def steps_of(it: EvaluationPlan, count: int, start: int = 0) -> list[int]:
     return found
 
 
-def test_exponential_evaluations_are_at_the_notebooks_steps() -> None:
-    assert steps_of(plan(), 5) == [100, 210, 331, 464, 611]
+def test_exponential_evaluations_can_be_at_the_notebooks_steps() -> None:
+    assert steps_of(plan(evaluate_growth=1.1), 5) == [100, 210, 331, 464, 611]
+
+
+def test_by_default_evaluations_under_way_see_less_than_a_tenth_of_the_arithmetic_of_10_000_steps() -> None:
+    config = RunConfig()
+    rounds = len([step for step in steps_of(plan(), 40) if step < 10_000])
+    evaluated = rounds * (10_000 + config.eval_train_examples)
+    assert rounds >= 10
+    assert evaluated / 3 <= 0.1 * 10_000 * 50  # a step costs about three times a prediction, for each picture
 
 
 def test_a_resumed_run_is_evaluated_where_it_would_have_been() -> None:

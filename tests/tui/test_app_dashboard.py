@@ -349,19 +349,29 @@ async def test_keys_while_the_app_leaves_are_left_alone(tmp_path: Path) -> None:
     assert app.crash is None and app.dashboard.room == 1
 
 
-async def test_a_click_on_what_was_just_removed_is_no_bug(
+async def test_a_click_at_which_the_library_fails_ends_nothing_but_one_of_ours_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from textual import events
     from textual.widgets import Static
 
     app = make_app(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await ready(pilot)
         gone = Static()  # has no parent, as a widget that was removed but is painted until the next refresh
-        found = (gone, app.dashboard.region)
-        monkeypatch.setattr(app.dashboard, "get_widget_at", lambda _x, _y: found)
-        monkeypatch.setattr(app.dashboard, "get_widget_and_offset_at", lambda _x, _y: (gone, found[1].offset))
-        await app.on_event(events.MouseDown(gone, 3, 5, 0, 0, 1, False, False, False, 3, 5))
+        down = events.MouseDown(gone, 3, 5, 0, 0, 1, False, False, False, 3, 5)
+        monkeypatch.setattr(
+            app.dashboard, "get_widget_and_offset_at", lambda _x, _y: (gone, app.dashboard.region.offset)
+        )
+        await app.on_event(down)
         monkeypatch.undo()
+        await until(pilot, lambda: "nothing was lost" in screen_text(app))
         assert app.crash is None and app.is_running
+
+        def ours(*_: object) -> None:
+            raise KeyError(0)
+
+        monkeypatch.setattr(app.dashboard, "_forward_event", ours)
+        with pytest.raises(KeyError):
+            await app.on_event(events.MouseDown(gone, 3, 5, 0, 0, 1, False, False, False, 3, 5))
+        monkeypatch.undo()

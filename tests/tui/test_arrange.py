@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
+from textual import events
 
 from cifar_tui.tui.arrange import PANES, TABS, Sizes, mode, regions
+from tests.tui.fake_session import make_app, ready
 
 
 @pytest.mark.parametrize(
@@ -69,3 +72,17 @@ def test_a_chart_tab_has_the_numbers_below_it_and_the_others_are_alone() -> None
 def test_a_maximised_pane_is_alone() -> None:
     assert set(regions(120, 37, "two", alone="report")) == {"report"}
     assert regions(0, 0, "two") == {}
+
+
+async def test_a_border_that_is_dragged_while_the_panes_become_tabs_is_let_go(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        for dragged in ("left", "dataset", "loss", "report"):
+            app.dashboard.grid._dragged = dragged
+            app.dashboard.grid.alone = "accuracy"
+            app.dashboard.fit()
+            await pilot.pause()
+            move = events.MouseMove(app.dashboard.grid, 20, 9, 1, 1, 1, False, False, False, 20, 9)
+            app.dashboard.grid.on_mouse_move(move)
+        assert app.dashboard.grid.visible_panes() == ["accuracy"]

@@ -468,7 +468,7 @@ async def test_the_open_run_is_known_to_the_table(tmp_path: Path) -> None:
 def test_fault_092_ten_thousand_runs_are_listed_in_time(tmp_path: Path) -> None:
     lines = "".join(
         json.dumps(events.to_json(event)) + "\n"
-        for event in (started("x"), evaluation(500, accuracy=0.3), ended("x"))
+        for event in (started("x"), evaluation(500, accuracy=0.3), ended("x", 500))
     )
     for number in range(10_000):
         folder = tmp_path / f"r-{number}"

@@ -174,6 +174,8 @@ class PaneGrid(Container):
             return
         regions = self.regions(self.size)
         x, y = event.screen_x - self.region.x, event.screen_y - self.region.y
+        if ("dataset" if self._dragged == "left" else self._dragged) not in regions:
+            return  # a key or another size changed the arrangement meanwhile
         if self._dragged == "left":
             self.change("left", int(x) + 1 - regions["dataset"].width)
         elif self._dragged == "report":
