@@ -194,7 +194,7 @@ class Terminal:
         while time.monotonic() < end:
             if not self.pump(0.05) or not self.child.isalive():
                 break
-        self.pump(0.1)
+        self.pump(5.0)  # to the end of what it wrote
         end = time.monotonic() + 1.0
         while self.child.isalive() and time.monotonic() < end:
             time.sleep(0.02)

@@ -86,3 +86,8 @@ async def test_a_border_that_is_dragged_while_the_panes_become_tabs_is_let_go(tm
             move = events.MouseMove(app.dashboard.grid, 20, 9, 1, 1, 1, False, False, False, 20, 9)
             app.dashboard.grid.on_mouse_move(move)
         assert app.dashboard.grid.visible_panes() == ["accuracy"]
+        for alone in (*PANES, ""):
+            for mode_name in ("two", "three", "tabs"):
+                app.dashboard.grid.alone, app.dashboard.grid.layout_mode = alone, mode_name
+                for part in ("left", *PANES):
+                    app.dashboard.grid.change(part, 1)

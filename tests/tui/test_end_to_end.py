@@ -75,8 +75,23 @@ class Journey:
                 left, _right, top, _bottom = terminal.box(title)
                 terminal.click_at(left + 3, top)
             return
-        if not self.is_focused(title):
-            self.press_until("\x1b[17~", lambda: self.is_focused(title))
+        for _ in range(12):
+            if self.is_focused(title):
+                return
+            before = self.focused_corners()
+            terminal.press("\x1b[17~")
+            terminal.wait_until(lambda before=before: self.focused_corners() != before, "another pane", SLOW)
+        raise AssertionError(f"f6 never comes to {title}:\n{terminal.text}")
+
+    def focused_corners(self) -> list[tuple[int, int]]:
+        """Where the frames in the colour of the focus begin, and the tab in front."""
+        screen = self.terminal.screen
+        return [
+            (y, x)
+            for y, row in screen.buffer.items()
+            for x, cell in row.items()
+            if (cell.data == "╭" and cell.fg == FOCUS_COLOUR) or (self.tabs and y == 2 and cell.bold)
+        ]
 
     def press_until(self, key: str, true: Callable[[], object], times: int = 12) -> None:
         """Press a key, wait for an answer, and again until something holds."""
@@ -164,6 +179,7 @@ class Journey:
             lambda: re.search(r"Preset +seed-fnn", terminal.text) and "seed-cnn" not in terminal.text,
             "the preset, and the list to close",
         )
+        terminal.wait_for("10_000")
         x, y = terminal.find("10_000")
         if self.mouse:
             terminal.click_at(x, y)

@@ -140,7 +140,7 @@ class PaneGrid(Container):
             height = regions["loss"].height + (by if part == "loss" else -by)
             total = regions["loss"].height + regions["accuracy"].height
             chosen.set(chart_height=max(6, min(height, total - 6)))
-        elif part == "report" and "loss" in regions and self.layout_mode == "two":
+        elif part == "report" and "loss" in regions and "report" in regions and self.layout_mode == "two":
             height = regions["report"].height + by
             chosen.set(report_height=max(6, min(height, self.size.height - 14)), chart_height=0)
         else:

@@ -334,6 +334,8 @@ class RoomRuns(RunsDeeds):
         count = "" if nothing else f"{count}{marked}, by {name} {'down' if down else 'up'}"
         self.query_one("#runs-pane").border_subtitle = Content(count)
         self._paint_detail(table.current)
+        # What is shown beside it may just have come or gone, and with it the width.
+        self.call_after_refresh(lambda: self._paint_detail(table.current))
 
     def _paint_detail(self, run: RunSummary | None) -> None:
         detail = self.query_one("#runs-detail-text", Static)
