@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,7 @@ UNSTEADY = {
     "optimizer": "sgd",
     "momentum": "0.9",
     "learning_rate": "0.001",
-    "steps": "1000",
+    "steps": "4000",
     "evaluate_first": "20",
 }
 
@@ -132,12 +133,15 @@ async def tour(photos: Photographer) -> None:
     await pilot.press("question_mark")
     await photos.take("help")
     await pilot.press("escape")
+    await photos.until(lambda: len(app.screen_stack) == 1)
 
     await photos.train(None, UNSTEADY)
     await photos.until(lambda: app.live.step > 400)
     app.dashboard.focus_pane("loss")
-    await pilot.press("R")  # another learning rate from here on
     await pilot.pause(0.3)
+    app.action_set_learning_rate()  # another one from here on
+    await photos.until(lambda: len(app.screen_stack) > 1)
+    await pilot.pause(0.5)
     await pilot.press(*["backspace"] * 8, *"100", "enter")
     await photos.ended()
     assert app.live.status == "diverged"
@@ -163,7 +167,9 @@ async def photograph(options: argparse.Namespace, scratch: Path) -> list[Path]:
     """Run the tour in a fresh app."""
     options.out.mkdir(parents=True, exist_ok=True)
     settings = Settings(scratch / "settings.toml")
-    app = CifarTuiApp(options.data_dir, scratch / "runs", settings=settings, first_start=False)
+    # Named by the environment, so that the commands in the pictures need not name them.
+    os.environ |= {"CIFAR_TUI_DATA_DIR": str(options.data_dir), "CIFAR_TUI_RUNS_DIR": str(scratch / "runs")}
+    app = CifarTuiApp(settings=settings, first_start=False)
     palettes = themes.NAMES if options.all_themes else (themes.DARK, themes.LIGHT)
     async with app.run_test(size=SIZE) as pilot:
         photos = Photographer(pilot, options.out, options.size or [SIZE], tuple(palettes))
