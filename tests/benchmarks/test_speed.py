@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -19,7 +20,8 @@ from cifar_tui.recipe import resolve
 def test_training_beats_a_plain_loop_with_and_without_a_dataloader(
     preset: str, record_property: Callable[[str, object], None]
 ) -> None:
-    place = select("cpu").torch_device
+    # Beside other tests one thread each: a second one that spins for a core which is taken halves every rate.
+    place = select("cpu", 1 if "PYTEST_XDIST_WORKER" in os.environ else 0).torch_device
     config = resolve(preset=preset).config
     split = subjects.random_split(5000)
     found = [subjects.subject(name, config, split, place) for name in ("auto", "loader-pil", "index")]
