@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,13 @@ class Journey:
         if not self.mouse:
             self.terminal.press(key)
             return
-        self.terminal.wait_for(re.escape(seen))
-        self.terminal.click(seen, rows=rows, last=last)
+        terminal = self.terminal
+        there = range(rows[0], min(rows[1], terminal.screen.lines))
+        terminal.wait_until(lambda: any(seen in terminal.row(y) for y in there), f"{seen!r} in {there}", SLOW)
+        place = None
+        while place != (place := terminal.find(seen, rows=rows, last=last)):  # until it stands still
+            terminal.pump(0.4)
+        terminal.click(seen, rows=rows, last=last)
 
     def footer(self, key: str, seen: str) -> None:
         """A key of the footer."""
@@ -100,7 +106,10 @@ class Journey:
             seen = len(terminal.raw)
             terminal.press(key)
             terminal.wait_until(lambda seen=seen: len(terminal.raw) > seen, f"an answer to {key!r}")
-            terminal.pump(0.2)
+            end, size = time.monotonic() + 3.0, 0
+            while size != len(terminal.raw) and time.monotonic() < end:  # until it is silent
+                size = len(terminal.raw)
+                terminal.pump(0.4)
             if true():
                 return
         raise AssertionError(f"{key!r} pressed {times} times is not enough:\n{terminal.text}")
@@ -269,5 +278,5 @@ def test_from_no_data_to_a_report_of_a_resumed_run(
         journey.resume_the_run(stopped)
         journey.read_the_report(tmp_path / "runs")
         journey.footer("q", "Quit")
-        assert terminal.wait_end() == 0
+        assert terminal.wait_end(60) == 0
         terminal.assert_restored()

@@ -95,7 +95,9 @@ class FirstStart(Modal[Plan | None]):
             yield Static(id="steps")
             yield Static(id="question")
             for number in range(3):
-                yield Button("", id=f"option-{number}", classes="choice", compact=True)
+                button = Button("", id=f"option-{number}", classes="choice", compact=True)
+                button.active_effect_duration = 0  # a click on it while it blinks would be lost
+                yield button
 
     def on_mount(self) -> None:
         """Show the first step."""
