@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cifar_tui.tui.arrange import TITLES
 from tests.faults.fault_server import FaultServer, Reply
 from tests.tui.terminal import Terminal
 
@@ -58,12 +59,25 @@ class Journey:
             self.terminal.press(key)
             return
         terminal = self.terminal
-        there = range(rows[0], min(rows[1], terminal.screen.lines))
-        terminal.wait_until(lambda: any(seen in terminal.row(y) for y in there), f"{seen!r} in {there}", SLOW)
-        place = None
-        while place != (place := terminal.find(seen, rows=rows, last=last)):  # until it stands still
-            terminal.pump(0.4)
-        terminal.click(seen, rows=rows, last=last)
+        before: list[tuple[int, int] | None] = [None]
+
+        def stands() -> bool:
+            now = self.spot(seen, rows, last=last)
+            stood, before[0] = now == before[0], now
+            return (
+                stood and now is not None and terminal.pump(0.4) and self.spot(seen, rows, last=last) == now
+            )
+
+        terminal.wait_until(stands, f"{seen!r} in rows {rows}", SLOW)
+        assert before[0] is not None
+        terminal.click_at(*before[0])
+
+    def spot(self, seen: str, rows: tuple[int, int], *, last: bool) -> tuple[int, int] | None:
+        """Where a text is; None where it is not."""
+        try:
+            return self.terminal.find(seen, rows=rows, last=last)
+        except AssertionError:
+            return None
 
     def footer(self, key: str, seen: str) -> None:
         """A key of the footer."""
@@ -82,22 +96,18 @@ class Journey:
                 terminal.click_at(left + 3, top)
             return
         for _ in range(12):
-            if self.is_focused(title):
+            before = self.focused()
+            if before == title:
                 return
-            before = self.focused_corners()
             terminal.press("\x1b[17~")
-            terminal.wait_until(lambda before=before: self.focused_corners() != before, "another pane", SLOW)
+            terminal.wait_until(
+                lambda before=before: self.focused() not in {"", before}, "another pane", SLOW
+            )
         raise AssertionError(f"f6 never comes to {title}:\n{terminal.text}")
 
-    def focused_corners(self) -> list[tuple[int, int]]:
-        """Where the frames in the colour of the focus begin, and the tab in front."""
-        screen = self.terminal.screen
-        return [
-            (y, x)
-            for y, row in screen.buffer.items()
-            for x, cell in row.items()
-            if (cell.data == "╭" and cell.fg == FOCUS_COLOUR) or (self.tabs and y == 2 and cell.bold)
-        ]
+    def focused(self) -> str:
+        """The pane whose frame is in the colour that marks the focus, or ""."""
+        return next((title for title in TITLES.values() if self.is_focused(title)), "")
 
     def press_until(self, key: str, true: Callable[[], object], times: int = 12) -> None:
         """Press a key, wait for an answer, and again until something holds."""
@@ -152,6 +162,7 @@ class Journey:
         terminal.wait_for("Look at the recipe first")
         self.do("e", "Look at the recipe first")
         terminal.wait_until(lambda: "Welcome" not in terminal.text, "the first start to close")
+        terminal.wait_until(lambda: self.is_focused("Recipe"), "the form to have the focus")
 
     def get_the_data(self) -> None:
         """Download; what it is not the official archive is taken all the same."""

@@ -14,7 +14,6 @@ from textual.containers import Container
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.reactive import Reactive
-from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
@@ -22,6 +21,7 @@ from cifar_tui.text import safe_text
 from cifar_tui.tui import arrange
 from cifar_tui.tui.arrange import PANES, TABS
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
+from cifar_tui.tui.screens.tooltips import BelowTooltips
 from cifar_tui.tui.widgets.footer import FooterLine
 from cifar_tui.tui.widgets.header import HeaderLine
 from cifar_tui.tui.widgets.pane_grid import PaneGrid
@@ -53,7 +53,7 @@ def load_class(place: tuple[str, str]) -> type[Widget]:
     return found
 
 
-class Dashboard(Screen[None]):
+class Dashboard(BelowTooltips):
     """Header, rooms and footer. Room 1 is made at once, the others when they are first entered."""
 
     AUTO_FOCUS = ""

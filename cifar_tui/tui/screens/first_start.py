@@ -141,7 +141,6 @@ class FirstStart(Modal[Plan | None]):
             button.display = number < len(options)
             if number < len(options):
                 button.label = self._label(options[number])
-                button.tooltip = options[number].remark
         self.query_one("#option-0", Button).focus()
 
     @staticmethod

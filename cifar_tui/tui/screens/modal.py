@@ -7,10 +7,12 @@ from typing import TypeVar
 from textual.await_complete import AwaitComplete
 from textual.screen import ModalScreen
 
+from cifar_tui.tui.screens.tooltips import BelowTooltips
+
 Result = TypeVar("Result")
 
 
-class Modal(ModalScreen[Result]):
+class Modal(BelowTooltips, ModalScreen[Result]):
     """A screen over the others that answers once.
 
     Keys and clicks may come faster than a screen closes. What is asked of one that is closed already, or has
