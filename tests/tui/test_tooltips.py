@@ -19,7 +19,7 @@ async def test_a_click_on_a_tooltip_goes_to_what_is_below_it(tmp_path: Path) -> 
         tooltip = app.screen.query_one(Tooltip)
         await pilot.hover(row)
         await until(pilot, lambda: tooltip.display and tooltip.region)
-        x, y = tooltip.region.offset + (1, 0)
+        x, y = tooltip.region.x + 1, tooltip.region.y
         covered = [widget for widget, _region in app.screen.get_widgets_at(x, y)]
         assert covered[0] is tooltip
         assert app.screen.get_widget_at(x, y)[0] is covered[1]
