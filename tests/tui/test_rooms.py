@@ -73,6 +73,27 @@ async def test_the_log_tells_what_happened_in_order_and_w_only_warnings(tmp_path
         assert "the disk is slow" in app.asked[-1].text  # type: ignore[attr-defined]
 
 
+async def test_a_long_line_of_the_log_goes_on_below_its_text_and_uses_the_whole_width(tmp_path: Path) -> None:
+    from cifar_tui import events
+
+    words = " ".join(f"word{number:02}" for number in range(24))
+    room = RoomMachine()
+    app = app_with(room, tmp_path)
+    async with app.run_test(size=(120, 30)) as pilot:
+        room._lines = machine_data.log_lines([events.Note(level="warning", id="W", text=words, time=1.0)])
+        room._write_log()
+        for columns in (120, 80, 200):
+            await pilot.resize_terminal(columns, 30)
+            await until(pilot, lambda: "word23" in app.text and app.size.width == columns)  # noqa: B023
+            await pilot.pause(0.1)
+            lines = [line.strip("│ ") for line in app.text.splitlines() if "word" in line]
+            starts = {line.index("word") for line in app.text.splitlines() if "word" in line}
+            assert len(starts) == 1, "one column for the text"
+            assert " ".join(" ".join(line[line.index("word") :].split()) for line in lines) == words
+            fits = (columns - 4 - 20) // 7
+            assert all(line.count("word") >= fits - 1 for line in lines[:-1])
+
+
 async def test_the_machine_is_measured_while_it_is_in_sight(tmp_path: Path) -> None:
     room = RoomMachine()
     app = app_with(room, tmp_path)

@@ -32,6 +32,7 @@ HISTORY = 120
 PANES = (("CPU", "machine-cpu"), ("Memory", "machine-memory"), ("GPU", "machine-gpu"), ("Run", "machine-run"))
 _SIGNS = {"info": ("•", "muted"), "warning": ("▲", "warning"), "error": ("✕", "bad")}
 _SHOWS = ("all", "warnings and errors")
+_HEAD = 20  # columns of a line's time, sign and source
 
 
 class RoomMachine(Vertical):
@@ -67,6 +68,7 @@ class RoomMachine(Vertical):
         self._samples: deque[Sample] = deque(maxlen=HISTORY)
         self._lines: list[LogLine] = []
         self._written: list[LogLine] = []
+        self._log_width = 0
         self._run = ""
         self._live: LiveRun | None = None
         self._show = 0
@@ -182,21 +184,24 @@ class RoomMachine(Vertical):
     def _write_log(self, again: bool = False) -> None:
         log = self.query_one("#machine-log", RichLog)
         lines = self._chosen()
-        known = self._written
-        if again or lines[: len(known)] != known or not known:
+        known, width = self._written, self._width_of_log()
+        if again or width != self._log_width or lines[: len(known)] != known or not known:
             log.clear()
             known = []
         for line in lines[len(known) :]:
-            log.write(self._text(line))
+            log.write(self._text(line), width=width)
         if not lines:
-            log.write(self._empty())
-        self._written = list(lines)
+            log.write(self._empty(), width=width)
+        self._written, self._log_width = list(lines), width
         warnings = sum(line.level == "warning" for line in self._lines)
         errors = sum(line.level == "error" for line in self._lines)
         log.border_title = Content(f"Log, {safe_text(self._run, 40)}" if self._run else "Log")
         log.border_subtitle = Content(
             f"{_SHOWS[self._show]}: {len(lines)}   {warnings} warnings, {errors} errors"
         )
+
+    def _width_of_log(self) -> int:
+        return max(2 * _HEAD, self.query_one("#machine-log").scrollable_content_region.width)
 
     def _empty(self) -> Text:
         muted, accent = Style(color=colour(self, "muted")), Style(color=colour(self, "accent"), bold=True)
@@ -211,12 +216,13 @@ class RoomMachine(Vertical):
     def _text(self, line: LogLine) -> Text:
         sign, tone = _SIGNS.get(line.level, ("•", "muted"))
         muted = Style(color=colour(self, "muted"))
-        body = Style(color=colour(self, "foreground" if line.level == "info" else tone))
+        style = Style(color=colour(self, "foreground" if line.level == "info" else tone))
+        body = Text(safe_text(line.text, 400), style).wrap(self.app.console, self._width_of_log() - _HEAD)
         return Text.assemble(
             (f"{clock(line.time)} ", muted),
             (f"{sign} ", Style(color=colour(self, tone))),
             (f"{line.source:<9}", muted),
-            (safe_text(line.text, 400), body),
+            Text("\n" + " " * _HEAD).join(body),
         )
 
     def _paint_machine(self) -> None:
@@ -258,3 +264,4 @@ class RoomMachine(Vertical):
         if self._samples:
             self.call_after_refresh(self._paint_machine)
         self.call_after_refresh(self._paint_run)
+        self.call_after_refresh(self._write_log)
