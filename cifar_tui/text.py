@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 _BIDI_AND_INVISIBLE = frozenset(
     "\u061c\u200b\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
@@ -43,6 +44,14 @@ def _visible(character: str) -> str:
     if unicodedata.category(character) in {"Cs", "Cc"}:
         return f"\\u{code:04x}"
     return character
+
+
+def from_home(path: str | Path) -> str:
+    """A path as people write it: below the home folder it begins with ``~``."""
+    try:
+        return str("~" / Path(path).relative_to(Path.home()))
+    except (ValueError, RuntimeError):  # elsewhere; no home
+        return str(path)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -25,7 +25,9 @@ from textual.pilot import Pilot
 from cifar_tui.datasets import store
 from cifar_tui.tui import theme as themes
 from cifar_tui.tui.app import CifarTuiApp
+from cifar_tui.tui.screens.first_start import FirstStart
 from cifar_tui.tui.settings import Settings
+from cifar_tui.tui.widgets.gallery import Gallery
 
 SIZE = (120, 40)
 FNN = {"steps": "5000"}
@@ -68,11 +70,11 @@ class Photographer:
             await self.pilot.pause(0.05)
         raise AssertionError("what the picture should show did not come in time")
 
-    async def take(self, name: str) -> None:
-        """One state, in every size and theme."""
+    async def take(self, name: str, palettes: tuple[str, ...] = ()) -> None:
+        """One state, in every size and in every theme, or in these."""
         for columns, rows in self.sizes:
             await self.pilot.resize_terminal(columns, rows)
-            for palette in self.palettes:
+            for palette in palettes or self.palettes:
                 self.app.theme = palette
                 await self.pilot.pause(0.8)  # charts are painted on a clock
                 size = "" if (columns, rows) == SIZE else f"-{columns}x{rows}"
@@ -83,6 +85,17 @@ class Photographer:
                 self.taken.append(path)
         await self.pilot.resize_terminal(*SIZE)
         await self.pilot.pause(0.2)
+
+    async def dialog(self, name: str, key: str) -> None:
+        """What a key opens, once for each theme."""
+        for palette in self.palettes:
+            self.app.theme = palette
+            await self.pilot.pause(0.3)
+            await self.pilot.press(key)
+            await self.until(lambda: len(self.app.screen_stack) > 1)
+            await self.take(name, (palette,))
+            await self.pilot.press("escape")
+            await self.until(lambda: len(self.app.screen_stack) == 1)
 
     async def train(self, preset: str | None, values: dict[str, str]) -> None:
         """Begin a recipe, as the form does."""
@@ -114,6 +127,7 @@ async def tour(photos: Photographer) -> None:
     await photos.take("dashboard-training")
     await pilot.press("2")
     await photos.take("data")
+    await photos.dialog("data-zoom", "enter")
     await pilot.press("1", "space")
     await photos.until(lambda: app.live.status == "paused")
     await photos.take("dashboard-paused")
@@ -124,14 +138,25 @@ async def tour(photos: Photographer) -> None:
     await pilot.press("1", "E")
     await photos.ended()
 
-    for key, name in (("3", "report"), ("4", "runs")):
-        await pilot.press(key)
-        await pilot.pause(1.5)
-        await photos.take(name)
-    await pilot.press("1")
+    await pilot.press("3")
+    await photos.until(lambda: app.dashboard.query("ConfusionMatrix"))
+    await pilot.pause(1.5)
+    await photos.take("report")
+    await pilot.press("m", "enter")  # the pictures of the pair that is confused most
+    await photos.until(lambda: app.dashboard.query_one("#pictures-gallery", Gallery).count)
+    await photos.take("report-pictures")
+    await pilot.press("escape", "4")
+    await pilot.pause(1.5)
+    await photos.take("runs")
+    await pilot.press("space", "down", "space")
+    await pilot.pause(1.0)
+    await photos.take("runs-compare")
+    await pilot.press("u", "1")
     app.dashboard.focus_pane("loss")
-    await pilot.press("question_mark")
-    await photos.take("help")
+    for key, name in (("question_mark", "help"), ("f4", "keys"), ("ctrl+p", "commands")):
+        await photos.dialog(name, key)
+    app.push_screen(FirstStart())
+    await photos.take("first-start")
     await pilot.press("escape")
     await photos.until(lambda: len(app.screen_stack) == 1)
 
@@ -167,8 +192,13 @@ async def photograph(options: argparse.Namespace, scratch: Path) -> list[Path]:
     """Run the tour in a fresh app."""
     options.out.mkdir(parents=True, exist_ok=True)
     settings = Settings(scratch / "settings.toml")
-    # Named by the environment, so that the commands in the pictures need not name them.
-    os.environ |= {"CIFAR_TUI_DATA_DIR": str(options.data_dir), "CIFAR_TUI_RUNS_DIR": str(scratch / "runs")}
+    # The pictures show a home of their own, and commands that need not name the folders.
+    runs = scratch / ".local" / "share" / "cifar-tui" / "runs"
+    os.environ |= {
+        "HOME": str(scratch),
+        "CIFAR_TUI_DATA_DIR": str(options.data_dir),
+        "CIFAR_TUI_RUNS_DIR": str(runs),
+    }
     app = CifarTuiApp(settings=settings, first_start=False)
     palettes = themes.NAMES if options.all_themes else (themes.DARK, themes.LIGHT)
     async with app.run_test(size=SIZE) as pilot:

@@ -90,6 +90,7 @@ class Sampler:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: psutil.Process | None = None
+        self._times = (0.0, 0.0)
         self._gpu_works = True
         self._handle: Any = None
 
@@ -111,7 +112,7 @@ class Sampler:
                 free = psutil.disk_usage(str(place)).free
                 break
         return Sample(
-            cpu=psutil.cpu_percent() / 100,
+            cpu=self._cpu(),
             cores=psutil.cpu_count() or 1,
             used=memory.total - memory.available,
             total=memory.total,
@@ -122,6 +123,18 @@ class Sampler:
             free_disk=free,
             gpu=self._gpu(),
         )
+
+    def _cpu(self) -> float:
+        """Share of all cores that was busy, 0 to 1; psutil's own begins anew in each thread that asks."""
+        import psutil
+
+        times = psutil.cpu_times()
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)  # counted twice
+        (idle_before, total_before), self._times = self._times, (idle, total)
+        if total_before == 0.0 or total <= total_before:
+            return 0.0
+        return min(1.0, max(0.0, 1.0 - (idle - idle_before) / (total - total_before)))
 
     def _gpu(self) -> Gpu | None:
         if not self._gpu_works:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,3 +70,16 @@ async def test_without_a_gpu_there_is_no_box_for_one(tmp_path: Path, monkeypatch
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: " cores" in app.text)
         assert "GPU" not in app.text and "─ Run ─" in app.text
+
+
+def test_the_use_of_the_processor_is_known_whichever_thread_asks(tmp_path: Path) -> None:
+    sampler, found = Sampler(tmp_path), []
+    for _ in range(3):  # the room asks from whichever worker is free
+        thread = threading.Thread(target=lambda: found.append(sampler.take().cpu))
+        thread.start()
+        thread.join()
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            pass
+    assert found[0] == 0.0
+    assert all(0.0 < share <= 1.0 for share in found[1:])

@@ -16,7 +16,7 @@ from cifar_tui.text import safe_text
 from cifar_tui.tui import keys
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.screens.modal import Modal
-from cifar_tui.tui.widgets.picture_views import colour, padded
+from cifar_tui.tui.widgets.picture_views import padded
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -106,14 +106,13 @@ class KeysScreen(Modal[None]):
     def _chosen(self) -> dict[str, str]:
         return {keys.full_id(name): key for name, key in self._settings.keys.items()}
 
-    def _line(self, entry: Entry) -> Text:
+    def _line(self, entry: Entry) -> Content:
         chosen = self._chosen.get(entry.id)
-        line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(padded(entry.name, 26))
-        line.append(padded(shown(chosen or entry.usual), 22), style=f"bold {colour(self, 'accent')}")
-        if chosen is not None:
-            line.append(f"  usually {shown(entry.usual)}", style=colour(self, "muted"))
-        return line
+        return Content.assemble(
+            padded(entry.name, 26),
+            (padded(shown(chosen or entry.usual), 22), "bold $accent"),
+            (f"  usually {shown(entry.usual)}" if chosen is not None else "", "$muted"),
+        )
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Say what it does."""

@@ -11,7 +11,7 @@ from textual.content import Content
 from cifar_tui.datasets import names
 from cifar_tui.datasets.spec import get_spec
 from cifar_tui.errors import CifarTuiError, InterruptedBySignal
-from cifar_tui.text import human_bytes, human_count, human_seconds, safe_text
+from cifar_tui.text import from_home, human_bytes, human_count, human_seconds, safe_text
 from cifar_tui.tui.widgets.lines import Part, bar, ends
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def missing_lines(
         text = f"{human_bytes(free):>9}" + (f", {human_bytes(size + needed)} needed" if short else "")
         lines.append(Content.assemble(("free      ", "$muted"), (text, "$bad" if short else "$foreground")))
     lines += [
-        Content.assemble((f"in {_shortened(safe_text(folder), width - 3)}", "$muted")),
+        Content.assemble((f"in {_shortened(safe_text(from_home(folder)), width - 3)}", "$muted")),
         Content(""),
         keys(("g", f"Get {title}", "get")),
     ]

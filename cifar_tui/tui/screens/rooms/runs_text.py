@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from cifar_tui.text import human_count, human_seconds, safe_text
+from cifar_tui.text import from_home, human_count, human_seconds, safe_text
 from cifar_tui.tui.runs_data import Beside, shown
 from cifar_tui.tui.widgets.lines import bar, ends, stack
 from cifar_tui.tui.widgets.picture_views import padded
@@ -69,7 +69,7 @@ def detail(run: RunSummary, width: int, rows: int) -> Content:
     if rows > len(lines):
         lines.insert(4, _row("last", percent(run.last_test_accuracy), f"at {run.step:,}{speed}", width))
     if rows > len(lines):
-        lines.append(_row("folder", safe_text(run.path, 200), "", width))
+        lines.append(_row("folder", safe_text(from_home(run.path), 200), "", width))
     return stack(lines[: max(1, rows)])
 
 
