@@ -1,9 +1,10 @@
-"""A small world to train in: random pictures, a sink in memory, and a trainer over both."""
+"""A small world to train in: random pictures, a sink in memory, a trainer and sessions over them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +14,15 @@ import torch
 
 from cifar_tui import events
 from cifar_tui.config import RunConfig
-from cifar_tui.datasets.split import Split
+from cifar_tui.datasets import store
+from cifar_tui.datasets.places import DatasetStatus
+from cifar_tui.datasets.split import Dataset, Split
 from cifar_tui.engine.control import Control
 from cifar_tui.engine.device import Device
 from cifar_tui.engine.trainer import Trainer, TrainingData
 from cifar_tui.errors import StorageError
 from cifar_tui.recipe import resolve
+from cifar_tui.session import Session, TrainRequest
 
 NAMES = tuple(f"class {index}" for index in range(10))
 
@@ -88,3 +92,57 @@ def make_world(data: TrainingData) -> Callable[..., World]:
         return World(trainer, control, sink, seen)
 
     return make
+
+
+def tiny(state: str = "synthetic", fingerprint: str = "a" * 64) -> Dataset:
+    train, test = make_split("train", 200, 1), make_split("test", 50, 2)
+    return Dataset(
+        name="synthetic",
+        title="Synthetic",
+        labels_kind="fine",
+        train=train,
+        test=test,
+        names=NAMES,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        state=state,
+        fingerprint=fingerprint,
+        path=None,
+    )
+
+
+@pytest.fixture
+def dataset(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What `store.load` gives; tests may change it."""
+    given: dict[str, Any] = {"dataset": tiny(), "state": "ready"}
+
+    def status(name: str, _data_dir: Path) -> DatasetStatus:
+        return DatasetStatus(name, given["state"], 200, 50, 10, 0, None, "")
+
+    monkeypatch.setattr(store, "status", status)
+    monkeypatch.setattr(store, "load", lambda *_args, **_options: given["dataset"])
+    return given
+
+
+Make = Callable[..., Session]
+
+
+@pytest.fixture
+def make(tmp_path: Path, dataset: dict[str, Any]) -> Make:
+    def build(*, resume: str | None = None, changes: dict[str, str] | None = None, **options: Any) -> Session:
+        request = {k: options.pop(k) for k in ("name", "at", "strict", "offline", "record") if k in options}
+        places = {"data_dir": tmp_path / "data", "runs_dir": tmp_path / "runs"}
+        if resume is not None:
+            return Session(TrainRequest(**places, resume=resume, changes=changes or {}, **request))
+        flags = {
+            "dataset": "synthetic",
+            "steps": "12",
+            "batch_size": "20",
+            "num_nodes": "16",
+            "evaluate": "end",
+            "threads": "1",
+        }
+        flags |= {name: str(value) for name, value in options.items()}
+        return Session(TrainRequest(**places, recipe=resolve(flags=flags), **request))
+
+    return build

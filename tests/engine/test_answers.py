@@ -9,10 +9,8 @@ import numpy as np
 from cifar_tui import events
 from cifar_tui.session.evaluate import Answered, evaluate_run
 
-from .conftest import make_split
-from .test_session import Make, dataset, finish, make, run_of
-
-__all__ = ["dataset", "make"]  # fixtures
+from .conftest import Make, make_split
+from .session_tools import finish, run_of
 
 
 def test_the_answers_of_a_checkpoint_agree_with_its_report(make: Make, tmp_path: Path) -> None:

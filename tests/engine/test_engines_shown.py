@@ -19,8 +19,6 @@ from cifar_tui.session import Session, TrainRequest
 from cifar_tui.tui.live import LiveRun
 from cifar_tui.tui.widgets.header import device_text
 
-from .test_session import dataset, tiny  # noqa: F401 - a fixture
-
 FLAGS = {"dataset": "synthetic", "steps": "12", "batch_size": "20", "num_nodes": "16", "threads": "1"}
 
 
@@ -47,7 +45,7 @@ def started(run: RunDirectory) -> events.RunStarted:
 @pytest.mark.parametrize("engine", ["eager", "fused"])
 def test_the_record_the_banner_and_the_screen_name_the_engine(
     tmp_path: Path,
-    dataset: dict[str, Any],  # noqa: F811
+    dataset: dict[str, Any],
     engine: str,
 ) -> None:
     run = trained(tmp_path, engine=engine)
@@ -65,7 +63,7 @@ def test_the_record_the_banner_and_the_screen_name_the_engine(
 
 def test_a_fall_is_in_the_record_and_on_the_screen(
     tmp_path: Path,
-    dataset: dict[str, Any],  # noqa: F811
+    dataset: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_args: Any) -> None:

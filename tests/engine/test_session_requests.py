@@ -24,7 +24,7 @@ from cifar_tui.runs.requests import ask, wait_taken
 from cifar_tui.session import Session, TrainRequest, attend
 from cifar_tui.session.attend import Attendant
 
-from .test_session import tiny
+from .conftest import tiny
 
 WAIT = 30.0
 

@@ -14,6 +14,7 @@ from cifar_tui.datasets.download import Options, fetch_spec
 from cifar_tui.datasets.places import DatasetStatus
 from cifar_tui.datasets.spec import DatasetSpec
 from cifar_tui.datasets.transfer import Timing, Transfer, Watch
+from tests.faults.archive_tools import Importer
 from tests.faults.fault_server import FaultServer
 from tests.faults.tiny_data import Tiny, tiny
 
@@ -79,3 +80,8 @@ def fetcher(server: FaultServer, tmp_path: Path, small: Tiny) -> Fetcher:
     server.files[f"/{small.archive.file}"] = small.data
     server.etags[f"/{small.archive.file}"] = '"v1"'
     return Fetcher(server, tmp_path / "data", small)
+
+
+@pytest.fixture
+def importer(tmp_path: Path, small: Tiny) -> Importer:
+    return Importer(tmp_path / "data", small)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from cifar_tui import events
-from cifar_tui.datasets import store, synthetic
+from cifar_tui.datasets import synthetic
 from cifar_tui.datasets.places import DatasetStatus
 from cifar_tui.datasets.transfer import Transfer
 from cifar_tui.errors import InterruptedBySignal, UnavailableError
@@ -27,11 +26,7 @@ from cifar_tui.tui.widgets.picture_views import Picture
 from tests.tui.pane_app import PaneApp, screen_text
 from tests.tui.run_maker import started
 
-
-@pytest.fixture(autouse=True)
-def small_synthetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    store.reset_cache()
-    monkeypatch.setattr(synthetic, "build", functools.partial(synthetic.build, train=120, test=40))
+pytestmark = pytest.mark.usefixtures("small_synthetic")
 
 
 def app_at(tmp_path: Path, width: int = 41, height: int = 14, **fields: Any) -> PaneApp:

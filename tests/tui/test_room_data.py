@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import gc
 import threading
 import time
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
-from cifar_tui.datasets import places, store, synthetic
+from cifar_tui.datasets import places, store
 from cifar_tui.datasets.spec import get_spec
 from cifar_tui.datasets.split import Split
 from cifar_tui.datasets.transfer import Transfer
@@ -31,11 +30,7 @@ from tests.tui.room_tools import app_with, line_with, until
 
 NAMES = tuple(f"class {number}" for number in range(10))
 
-
-@pytest.fixture(autouse=True)
-def small_synthetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    store.reset_cache()
-    monkeypatch.setattr(synthetic, "build", functools.partial(synthetic.build, train=120, test=40))
+pytestmark = pytest.mark.usefixtures("small_synthetic")
 
 
 async def open_data(app: PaneApp, pilot: Pilot[None]) -> SamplesGrid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from cifar_tui.datasets import store, synthetic
 from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.tui import machine_data, theme
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
@@ -22,11 +20,7 @@ from cifar_tui.tui.screens.rooms.runs import RoomRuns
 from tests.tui.pane_app import PaneApp, screen_text
 from tests.tui.run_maker import make_run
 
-
-@pytest.fixture(autouse=True)
-def small_synthetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    store.reset_cache()
-    monkeypatch.setattr(synthetic, "build", functools.partial(synthetic.build, train=120, test=40))
+pytestmark = pytest.mark.usefixtures("small_synthetic")
 
 
 def app_with(room: Widget, tmp_path: Path) -> PaneApp:

@@ -32,11 +32,6 @@ def fork() -> int:
         return os.fork()
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> RunDirectory:
-    return RunDirectory.create(tmp_path, {}, name="a", stem="a")
-
-
 def test_the_holder_is_known_while_the_lock_is_held_and_not_after(run: RunDirectory) -> None:
     assert holder(run) is None
     with RunLock(run):
