@@ -28,6 +28,14 @@ RunsDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+NewRun = Annotated[
+    str | None, typer.Option("--name", metavar="RUN", help="Id of the new run [default: MODEL-DATASET-N].")
+]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download.")]
+AllowUnverified = Annotated[
+    bool, typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one.")
+]
 
 
 def new_app(**settings: Any) -> typer.Typer:

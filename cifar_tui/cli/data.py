@@ -21,10 +21,6 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(metavar="[DATASET]...", help="cifar10, cifar100, synthetic; all if none."),
 ]
-AllowUnverified = Annotated[
-    bool,
-    typer.Option("--allow-unverified", help="Accept well-formed data whose hash is not the official one."),
-]
 
 
 @app.command("status", epilog="Example: cifar-tui data status")
@@ -54,7 +50,7 @@ def download(
         str | None, typer.Option("--from-file", metavar="ARCHIVE", help="Take a local archive; no traffic.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never use the network.")] = False,
-    allow_unverified: AllowUnverified = False,
+    allow_unverified: common.AllowUnverified = False,
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Fail where another process fetches the same dataset.")
     ] = False,
@@ -100,7 +96,7 @@ def download(
 @app.command(epilog="Example: cifar-tui data verify synthetic")
 def verify(
     names: Names = None,
-    allow_unverified: AllowUnverified = False,
+    allow_unverified: common.AllowUnverified = False,
     data_dir: common.DataDir = None,
     as_json: common.Json = False,
 ) -> None:
@@ -151,7 +147,7 @@ def stats(
     labels: Annotated[
         str, typer.Option("--labels", metavar="KIND", help="fine, or coarse for the 20 of cifar100.")
     ] = "fine",
-    allow_unverified: AllowUnverified = False,
+    allow_unverified: common.AllowUnverified = False,
     data_dir: common.DataDir = None,
     as_json: common.Json = False,
 ) -> None:

@@ -43,13 +43,8 @@ def evaluate(
     all_classes: Annotated[
         bool, typer.Option("--all-classes", help="All classes, not only the worst ten of 100.")
     ] = False,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
-    ] = "auto",
-    allow_unverified: Annotated[
-        bool,
-        typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one."),
-    ] = False,
+    device: common.Device = "auto",
+    allow_unverified: common.AllowUnverified = False,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,
     as_json: common.Json = False,

@@ -27,10 +27,7 @@ def fork(
         typer.Option("--at", metavar="STEP", help="Begin at this checkpoint [default: the newest]."),
     ] = None,
     best: Annotated[bool, typer.Option("--best", help="Begin at the best checkpoint.")] = False,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="RUN", help="Id of the new run [default: MODEL-DATASET-N]."),
-    ] = None,
+    name: common.NewRun = None,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,
     as_json: common.Json = False,

@@ -30,14 +30,9 @@ def parity(
         ),
     ] = None,
     seed: Annotated[str, typer.Option("--seed", metavar="N", help="Seed of both trainings.")] = "0",
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
-    ] = "auto",
-    offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False,
-    allow_unverified: Annotated[
-        bool,
-        typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one."),
-    ] = False,
+    device: common.Device = "auto",
+    offline: common.Offline = False,
+    allow_unverified: common.AllowUnverified = False,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,
     as_json: common.Json = False,

@@ -47,12 +47,7 @@ def samples(
             "--colour", "--color", metavar="WHEN", help="auto, always (also into a pipe) or never (ASCII)."
         ),
     ] = "auto",
-    allow_unverified: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unverified", help="Accept well-formed data whose hash is not the official one."
-        ),
-    ] = False,
+    allow_unverified: common.AllowUnverified = False,
     data_dir: common.DataDir = None,
     as_json: common.Json = False,
 ) -> None:

@@ -17,8 +17,33 @@ if TYPE_CHECKING:
 
 app = common.new_app()
 
-AllowUnverified = Annotated[
-    bool, typer.Option("--allow-unverified", help="Take well-formed data whose hash is not the official one.")
+Title = Annotated[
+    str | None, typer.Option("--title", metavar="TEXT", help="Free text kept with the new run.")
+]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run from its newest checkpoint.")
+]
+At = Annotated[
+    int | None,
+    typer.Option(
+        "--at", metavar="STEP", help="With --resume: from this checkpoint; later ones are discarded."
+    ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="With --resume: refuse one that would not be bit-exact.")
+]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print every value and where it comes from; do not train.")
+]
+Mirror = Annotated[
+    list[str] | None,
+    typer.Option("--mirror", metavar="URL", help="Where to download from first; may be repeated."),
+]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Train in a process of its own that outlives the terminal.")
+]
+EventsAsJson = Annotated[
+    bool, typer.Option("--json", help="Print the events as JSON, one a line; with --detach one object.")
 ]
 
 
@@ -29,45 +54,19 @@ AllowUnverified = Annotated[
 @recipe_options()
 def train(
     asked: Asked,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="RUN", help="Id of the new run [default: MODEL-DATASET-N]."),
-    ] = None,
-    title: Annotated[
-        str | None, typer.Option("--title", metavar="TEXT", help="Free text kept with the new run.")
-    ] = None,
-    resume: Annotated[
-        str | None,
-        typer.Option("--resume", metavar="RUN", help="Go on with a run from its newest checkpoint."),
-    ] = None,
-    at: Annotated[
-        int | None,
-        typer.Option(
-            "--at", metavar="STEP", help="With --resume: from this checkpoint; later ones are discarded."
-        ),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="With --resume: refuse one that would not be bit-exact.")
-    ] = False,
-    print_config: Annotated[
-        bool, typer.Option("--print-config", help="Print every value and where it comes from; do not train.")
-    ] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never download.")] = False,
-    mirror: Annotated[
-        list[str] | None,
-        typer.Option("--mirror", metavar="URL", help="Where to download from first; may be repeated."),
-    ] = None,
-    allow_unverified: AllowUnverified = False,
-    detach: Annotated[
-        bool,
-        typer.Option("--detach", help="Train in a process of its own that outlives the terminal."),
-    ] = False,
+    name: common.NewRun = None,
+    title: Title = None,
+    resume: Resume = None,
+    at: At = None,
+    strict: Strict = False,
+    print_config: PrintConfig = False,
+    offline: common.Offline = False,
+    mirror: Mirror = None,
+    allow_unverified: common.AllowUnverified = False,
+    detach: Detach = False,
     data_dir: common.DataDir = None,
     runs_dir: common.RunsDir = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print the events as JSON, one a line; with --detach one object."),
-    ] = False,
+    as_json: EventsAsJson = False,
 ) -> None:
     """Train a model, or go on with a run.
 
@@ -103,13 +102,15 @@ def train(
     if print_config:
         _print_config(request, as_json)
     elif resume is None or not _is_done(request, places, as_json):
-        from cifar_tui.cli import detach as detaching
-        from cifar_tui.cli import driving
+        _start(request, places, detach=detach, as_json=as_json)
 
-        if detach:
-            detaching.train(request, places, as_json=as_json)
-        else:
-            driving.train(request, places, as_json=as_json)
+
+def _start(request: TrainRequest, places: Places, *, detach: bool, as_json: bool) -> None:
+    from cifar_tui.cli import detach as detaching
+    from cifar_tui.cli import driving
+
+    begin = detaching.train if detach else driving.train
+    begin(request, places, as_json=as_json)
 
 
 def _check_combination(
