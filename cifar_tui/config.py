@@ -67,6 +67,19 @@ class RunConfig(BaseModel):
         ge=0,
         le=40_000,
     )
+    flip: bool = _option(False, "data", "Mirror training pictures left to right, every other one by chance.")
+    crop: int = _option(
+        0, "data", "Shift training pictures by up to this much each way.", unit="pixels", ge=0, le=16
+    )
+    cutout: int = _option(
+        0,
+        "data",
+        "Side of a grey square somewhere on each training picture; 0 for none.",
+        unit="pixels",
+        ge=0,
+        le=32,
+        advanced=True,
+    )
 
     model: str = _option("fnn", "model", "Network to train.", catalog="models")
     hidden_layers: int = _option(

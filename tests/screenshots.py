@@ -128,6 +128,7 @@ async def tour(photos: Photographer) -> None:
     await pilot.press("2")
     await photos.take("data")
     await photos.dialog("data-zoom", "enter")
+    await photos.dialog("data-augmented", "a")
     await pilot.press("1", "space")
     await photos.until(lambda: app.live.status == "paused")
     await photos.take("dashboard-paused")

@@ -16,6 +16,7 @@ from torch import nn
 
 from cifar_tui.config import RunConfig
 from cifar_tui.engine import fused, graph
+from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
 from cifar_tui.engine.compiled import CompiledForward
 from cifar_tui.engine.graph import GraphStep, Parts
@@ -100,7 +101,17 @@ def choose(
     """
     device = split.images.device
     rate = learning_rate if device.type == "cpu" else lambda step: float(np.float32(learning_rate(step)))
-    parts = Parts(module, optimizer, split, order, rate, config.batch_size, config.l2_reg, config.seed)
+    parts = Parts(
+        module,
+        optimizer,
+        split,
+        order,
+        rate,
+        config.batch_size,
+        config.l2_reg,
+        config.seed,
+        Augmentation.of(config),
+    )
     place = torch.device("cuda") if backend is not None else device
     names = ladder_of(config, place, config.steps if steps is None else steps)
     if device.type == "cuda":
@@ -174,6 +185,7 @@ class Builder:
             l2_reg=parts.l2_reg,
             seed=parts.seed,
             noise=noise,
+            augmentation=parts.augmentation,
         )
 
     def _fused(self) -> StepEngine:

@@ -19,14 +19,16 @@ from torch import Tensor, nn
 
 from cifar_tui.config import RunConfig
 from cifar_tui.engine import fused_steps
+from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
 from cifar_tui.engine.conv_stack import Front
 from cifar_tui.engine.dense_stack import HAS_ONEDNN, Shape, Stack
 from cifar_tui.engine.flat import FlatMemory
 from cifar_tui.engine.fused_steps import Network
-from cifar_tui.engine.step import ChunkResult, penalised, step_seed
+from cifar_tui.engine.step import ChunkResult, penalised
 from cifar_tui.memory import keep_freed_memory
 from cifar_tui.models._modules import FeatureLayerNorm, ImageLayerNorm
+from cifar_tui.seeds import step_seed
 
 Choose = Callable[[Tensor], Tensor]
 MODELS = ("fnn", "cnn")
@@ -105,6 +107,7 @@ class FusedStep:
         self._learning_rate = learning_rate
         self._seed = config.seed
         self._batch_size = config.batch_size
+        self._augmentation = Augmentation.of(config)
         self._images = split.images
         self._labels = split.labels
         self._steps, self.is_compiled = compiled_steps()
@@ -160,10 +163,15 @@ class FusedStep:
 
     def _call(self, first: int, rows: Tensor, losses: Tensor, correct: Tensor) -> None:
         numbers = range(first, first + len(rows))
+        images, labels = self._images, self._labels
+        if self._augmentation is not None:
+            images = self._augmentation.pictures(images, rows, first)
+            labels = labels.index_select(0, rows.flatten())
+            rows = torch.arange(rows.numel()).view_as(rows)
         rates = [self._learning_rate(step) for step in numbers]
         self._steps(
-            self._images,
-            self._labels,
+            images,
+            labels,
             rows,
             self._network,
             self._grads,

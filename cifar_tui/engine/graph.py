@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder, as_float
 from cifar_tui.engine.evaluation import Judge
 from cifar_tui.engine.graph_backend import GraphBackend, Work
@@ -30,6 +31,7 @@ from cifar_tui.engine.step import ChunkResult, l2_penalty, penalised
 MOST_STEPS = 50  # a launch
 LAUNCH_SECONDS = 0.025  # a launch is at most this long, so that a control is heard within 50 ms
 NOISE_NUMBERS = 1 << 23  # dropout multipliers a launch
+AUGMENTED_BYTES = 1 << 26  # changed pictures a launch
 _WARM_UP = 3
 _TIMED = 5
 
@@ -50,6 +52,7 @@ class Parts:
         batch_size: pictures a step.
         l2_reg: penalty ``l2_reg * sum(w ** 2)``.
         seed: of the run.
+        augmentation: what is done to the pictures of a batch, if anything.
     """
 
     module: nn.Module
@@ -60,6 +63,7 @@ class Parts:
     batch_size: int
     l2_reg: float
     seed: int
+    augmentation: Augmentation | None = None
 
 
 def forward(module: nn.Module, images: Tensor, labels: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,6 +124,13 @@ class GraphStep:
         if has_dropout(parts.module):
             self._noise = Noise(parts.module, parts.batch_size, parts.seed, steps=most)
             self._most = max(1, min(most, NOISE_NUMBERS // max(1, self._noise.numbers)))
+        self._changed: tuple[Tensor, Tensor] | None = None  # pictures and labels of a launch
+        if parts.augmentation is not None:
+            images, labels = parts.split.images, parts.split.labels
+            bytes_a_step = parts.batch_size * images[0].numel()
+            self._most = max(1, min(self._most, AUGMENTED_BYTES // bytes_a_step))
+            taken = self._most * parts.batch_size
+            self._changed = images.new_zeros((taken, *images.shape[1:])), labels.new_zeros(taken)
         self._numbers = torch.zeros((most, parts.batch_size), dtype=torch.int64, device=self._device)
         # CUDA kernels read a rate of 32 bits; on a CPU an eager step has all 64, and so has this one
         exact = torch.float64 if self._device.type == "cpu" else torch.float32
@@ -214,7 +225,6 @@ class GraphStep:
     def _sign(self) -> tuple[Any, ...]:
         """All that a capture has frozen: addresses, shapes, numbers of the optimizer, and flags of torch."""
         parts = self._parts
-        images = parts.split.images
         options = [
             (name, value)
             for group in parts.optimizer.param_groups
@@ -227,7 +237,7 @@ class GraphStep:
             torch.backends.cudnn.deterministic,
             torch.backends.cudnn.benchmark,
         )
-        tensors = [*parts.module.parameters(), *parts.module.buffers(), images, parts.split.labels]
+        tensors = [*parts.module.parameters(), *parts.module.buffers(), *self._pictures()]
         return (
             tuple((t.data_ptr(), tuple(t.shape)) for t in tensors),
             tuple(options),
@@ -236,6 +246,10 @@ class GraphStep:
             parts.l2_reg,
             self._most,
         )
+
+    def _pictures(self) -> tuple[Tensor, Tensor]:
+        """What the captured steps read: the split, or the changed pictures of a launch; with labels."""
+        return self._changed or (self._parts.split.images, self._parts.split.labels)
 
     # ---- what is captured ----
 
@@ -247,7 +261,7 @@ class GraphStep:
         parts = self._parts
         if self._noise is not None:
             self._noise.aim(slot)
-        loss, hits = self._forward(parts.module, parts.split.images, parts.split.labels, self._numbers[slot])
+        loss, hits = self._forward(parts.module, *self._pictures(), self._numbers[slot])
         parts.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
@@ -267,11 +281,22 @@ class GraphStep:
         done = 0
         while done < count:  # a launch may begin in one epoch and end in the next
             rows = self._parts.order.rows(first + done, count - done)
+            if self._parts.augmentation is not None:
+                rows = self._augment(self._parts.augmentation, first + done, rows, done)
             self._numbers[done : done + len(rows)].copy_(rows)
             done += len(rows)
         self._rates[:count].copy_(rates)
         if self._noise is not None and keys is not None:
             self._noise.draw(keys)
+
+    def _augment(self, augmentation: Augmentation, first: int, rows: Tensor, done: int) -> Tensor:
+        """Change the pictures of some steps, `done` steps into a launch; returns their places there."""
+        split, (images, labels) = self._parts.split, self._pictures()
+        begin = done * rows.shape[1]
+        part = slice(begin, begin + rows.numel())
+        images[part].copy_(augmentation.pictures(split.images, rows, first))
+        labels[part].copy_(split.labels.index_select(0, rows.flatten()))
+        return torch.arange(begin, begin + rows.numel(), device=self._device).view_as(rows)
 
     def _set_rate(self, rate: float | Tensor) -> None:
         for group in self._parts.optimizer.param_groups:

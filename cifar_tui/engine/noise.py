@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from cifar_tui.engine.step import step_seed
+from cifar_tui.seeds import step_seed
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)  # as signed numbers of 64 bits
 _FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)

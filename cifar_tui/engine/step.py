@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
+from cifar_tui.engine.batches import DeviceSplit, TrainingOrder, as_float
 from cifar_tui.models._modules import FeatureLayerNorm, ImageLayerNorm
+from cifar_tui.seeds import step_seed
 
 if TYPE_CHECKING:
+    from cifar_tui.engine.augmented import Augmentation
     from cifar_tui.engine.noise import Noise
-
-_MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,6 @@ class StepEngine(Protocol):
         ...
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Seed of the dropout of one step, in [0, 2**63): SplitMix64 over (seed, step).
-
-    Method: Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators".
-    """
-    value = (seed * 0x9E3779B97F4A7C15 + step + 1) & _MASK
-    value = (value + 0x9E3779B97F4A7C15) & _MASK
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
-    return (value ^ (value >> 31)) >> 1
-
-
 def penalised(module: nn.Module) -> list[Tensor]:
     """The weights that the L2 penalty is on, as in GoMLX: kernels, and the gains of normalisations."""
     found: list[Tensor] = []
@@ -94,7 +82,9 @@ class EagerStep:
         l2_reg: float,
         seed: int,
         noise: Noise | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
+        self._augmentation = augmentation
         self._noise = noise  # where dropout is not drawn by the layers themselves
         self._module = module
         self._optimizer = optimizer
@@ -137,7 +127,7 @@ class EagerStep:
         rate = self._learning_rate(step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        images, labels = self._split.take(self._order.indices(step))
+        images, labels = self._batch(step)
         logits = self._module(images)
         loss = functional.cross_entropy(logits, labels)
         self._optimizer.zero_grad(set_to_none=True)
@@ -148,6 +138,13 @@ class EagerStep:
             losses[index] = loss
             correct[index] = (logits.argmax(1) == labels).sum()
         self._optimizer.step()
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        rows = self._order.rows(step, 1)
+        if self._augmentation is None:
+            return self._split.take(rows[0])
+        images = self._augmentation.pictures(self._split.images, rows, step)
+        return as_float(images), self._split.labels.index_select(0, rows[0])
 
     def _add_l2(self) -> Tensor:
         """Add the gradient of ``l2_reg * sum(w ** 2)``, which is ``2 * l2_reg * w``, and return its value."""

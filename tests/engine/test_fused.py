@@ -39,6 +39,9 @@ CONV: list[dict[str, Any]] = [
 CASES = [{"model": "fnn", **values} for values in DENSE] + [
     {"model": "cnn", "hidden_layers": 2, **values} for values in CONV
 ]
+AUGMENTED = [
+    {"model": model, "hidden_layers": 2, "flip": "true", "crop": 4, "cutout": 8} for model in ("fnn", "cnn")
+]
 
 
 def losses_of(trainer: Trainer, steps: int, first: int = 0) -> np.ndarray[Any, Any]:
@@ -46,7 +49,7 @@ def losses_of(trainer: Trainer, steps: int, first: int = 0) -> np.ndarray[Any, A
     return np.concatenate([part.losses for part in parts])
 
 
-@pytest.mark.parametrize("values", CASES, ids=str)
+@pytest.mark.parametrize("values", [*CASES, *AUGMENTED], ids=str)
 def test_the_fused_engine_equals_eager(make_world: Callable[..., World], values: dict[str, Any]) -> None:
     # Two small batch-normalised nets drift apart by rounding alone: after 80 steps each is 1e-3 from float64.
     steps = 200 if values["model"] == "fnn" else 40
@@ -83,7 +86,7 @@ def test_the_fused_steps_are_the_same_with_and_without_torchscript(
     np.testing.assert_allclose(losses_of(scripted, 40), losses_of(plain, 40), rtol=2e-5)
 
 
-@pytest.mark.parametrize("values", [CASES[0], CASES[3], CASES[-6], CASES[-5], CASES[-4]], ids=str)
+@pytest.mark.parametrize("values", [CASES[0], CASES[3], CASES[-6], CASES[-5], CASES[-4], *AUGMENTED], ids=str)
 def test_a_resume_of_fused_steps_is_bit_exact(
     make_world: Callable[..., World], values: dict[str, Any]
 ) -> None:
@@ -95,8 +98,10 @@ def test_a_resume_of_fused_steps_is_bit_exact(
     assert resumed._files() == straight._files()
 
 
-def test_steps_are_the_same_in_chunks_of_any_size(make_world: Callable[..., World]) -> None:
-    values = CASES[-6]
+@pytest.mark.parametrize("values", [CASES[-6], *AUGMENTED], ids=str)
+def test_steps_are_the_same_in_chunks_of_any_size(
+    make_world: Callable[..., World], values: dict[str, Any]
+) -> None:
     one, other = (make_world(engine="fused", steps=20, **values).trainer for _ in range(2))
     whole = one._engine.run(0, 20).losses
     parts = np.concatenate([other._engine.run(first, 1).losses for first in range(20)])

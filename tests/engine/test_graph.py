@@ -79,6 +79,7 @@ EQUAL: list[dict[str, Any]] = [
     {"norm": "batch", "hidden_layers": 3},
     {"optimizer": "sgd", "momentum": 0.9, "nesterov": "true", "learning_rate": 0.01},
     {"schedule": "cosine", "warmup_steps": 20, "min_learning_rate": 1e-6},
+    {"flip": "true", "crop": 4, "cutout": 8},
 ]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cifar_tui.engine.noise import KeyedDropout, Noise, has_dropout, hashed, is_keyed
-from cifar_tui.engine.step import step_seed
+from cifar_tui.seeds import step_seed
 
 from .conftest import World
 

@@ -13,8 +13,8 @@ from torch.nn import functional
 from cifar_tui import catalog
 from cifar_tui.config import RunConfig
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder, as_float
-from cifar_tui.engine.step import step_seed
 from cifar_tui.errors import UsageError
+from cifar_tui.seeds import step_seed
 
 from .conftest import World, make_split
 

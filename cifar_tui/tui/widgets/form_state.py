@@ -350,8 +350,11 @@ def summary_of(state: FormState, section: str) -> str:
         return f"every {text('evaluate_every')} {kind}" if kind in _PERIODIC else kind
     if section == "data":
         held = text("validation_examples")
-        labels = [text("labels")] if state.is_shown("labels") else []
-        return " · ".join([*labels, "no validation" if held == "0" else f"{held} held out"])
+        words = [text("labels")] if state.is_shown("labels") else []
+        words += [f"{held} held out"] if held != "0" else []
+        words += ["flip"] if text("flip") == "true" else []
+        words += [f"{name} {text(name)}" for name in ("crop", "cutout") if text(name) != "0"]
+        return " · ".join(words) or "no validation"
     return f"seed {text('seed')} · keep {text('checkpoint_keep')}"
 
 

@@ -34,6 +34,9 @@ PITCH_X, PITCH_Y = THUMB_WIDTH + 1, THUMB_HEIGHT + 1
 _CACHE = 64  # thumbs; whole lines are kept too
 
 
+_AUGMENT = "Show what augmentation makes of this picture"
+
+
 class SamplesGrid(CachedLines, can_focus=True):
     """Thumbs with label and index; the cursor has a bar at both sides and an accent label."""
 
@@ -47,6 +50,7 @@ class SamplesGrid(CachedLines, can_focus=True):
         Binding("home", "jump(0)", "First", id="samples.first", show=False),
         Binding("end", "jump(-1)", "Last", id="samples.last", show=False),
         Binding("enter", "zoom", "Zoom", id="samples.zoom", tooltip="Show every pixel, as large as it fits"),
+        Binding("a", "augment", "Augment", id="samples.augment", show=False, tooltip=_AUGMENT),
     ]
     HELP_TEXT = (
         "The pictures of a split, read from the files of the dataset: arrows move, enter shows every pixel. "
@@ -61,11 +65,11 @@ class SamplesGrid(CachedLines, can_focus=True):
             self.index = index
 
     class Zoomed(Message):
-        """A closer look was asked for."""
+        """A closer look was asked for; `augmented`: at what augmentation makes of the picture."""
 
-        def __init__(self, index: int) -> None:
+        def __init__(self, index: int, augmented: bool = False) -> None:
             super().__init__()
-            self.index = index
+            self.index, self.augmented = index, augmented
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -226,3 +230,8 @@ class SamplesGrid(CachedLines, can_focus=True):
         """Ask for a closer look."""
         if self.index is not None:
             self.post_message(self.Zoomed(self.index))
+
+    def action_augment(self) -> None:
+        """Ask what augmentation makes of the picture."""
+        if self.index is not None:
+            self.post_message(self.Zoomed(self.index, augmented=True))

@@ -19,11 +19,12 @@ from cifar_tui.errors import CifarTuiError
 from cifar_tui.tui.data_facts import relabelled
 from cifar_tui.tui.screens.rooms import data_text
 from cifar_tui.tui.screens.rooms.data_checks import DataChecks
-from cifar_tui.tui.screens.rooms.data_picture import PicturePane, zoomed
+from cifar_tui.tui.screens.rooms.data_picture import PicturePane, augmented, zoomed
 from cifar_tui.tui.widgets import dataset_lines as text
 from cifar_tui.tui.widgets import dataset_messages as messages
 from cifar_tui.tui.widgets.class_list import ClassList
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
+from cifar_tui.tui.widgets.recipe_form import RecipeForm
 from cifar_tui.tui.widgets.samples_grid import SamplesGrid
 
 if TYPE_CHECKING:
@@ -227,7 +228,13 @@ class RoomData(DataChecks):
         """A closer look."""
         message.stop()
         split, dataset = self.split, self._dataset
-        if split is not None and dataset is not None:
+        if split is None or dataset is None:
+            return
+        if message.augmented:
+            forms = self.screen.query(RecipeForm)
+            recipe = forms.first().recipe if forms else None
+            self.app.push_screen(augmented(split, message.index, recipe.config if recipe else None))
+        else:
             self.app.push_screen(zoomed(dataset.name, self._part, split, message.index))
 
     def _paint_picture(self, index: int | None) -> None:
