@@ -62,7 +62,7 @@ class Photographer:
         self.app: Any = pilot.app
         self.taken: list[Path] = []
 
-    async def until(self, true: Callable[[], Any], seconds: float = 120.0) -> None:
+    async def until(self, true: Callable[[], Any], seconds: float = 600.0) -> None:
         """Wait for something to be so."""
         for _ in range(int(seconds * 20)):
             if true():
@@ -106,7 +106,7 @@ class Photographer:
 
     async def ended(self) -> None:
         """Wait for the end of the training."""
-        await self.until(lambda: self.app.desk.thread is None, 300)
+        await self.until(lambda: self.app.desk.thread is None)
         await self.pilot.pause(1.0)
 
 
