@@ -44,8 +44,9 @@ def stop_at_once(session: Session, after_steps: int) -> events.RunEnded:
 
 
 def test_a_stopped_run_resumes_to_the_same_bits(make: Make, tmp_path: Path) -> None:
-    finish(make(name="whole", steps=300, dropout=0.2, checkpoint_seconds=0.05))
-    stop_at_once(make(name="cut", steps=300, dropout=0.2, checkpoint_seconds=0.05), 60)
+    drawn = {"dropout": 0.2, "flip": "true", "crop": 4, "cutout": 8}
+    finish(make(name="whole", steps=300, checkpoint_seconds=0.05, **drawn))
+    stop_at_once(make(name="cut", steps=300, checkpoint_seconds=0.05, **drawn), 60)
     ended = finish(make(resume="cut"))
     assert (ended.state, ended.step) == ("done", 300)
     assert weights(run_of(tmp_path, "cut"), 300) == weights(run_of(tmp_path, "whole"), 300)
