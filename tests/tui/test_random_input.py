@@ -1,29 +1,48 @@
 """Random keys, clicks, resizes and pastes as bytes of a pseudo-terminal, with a training under way.
 
-``CIFAR_TUI_RANDOM_EVENTS`` is how many (500), ``CIFAR_TUI_RANDOM_SEED`` which ones; a failure names the seed.
+Every few of them it goes to another room or dialog, so that each gets its share; the app's process counts where
+they went. ``CIFAR_TUI_RANDOM_EVENTS`` is how many (400), ``CIFAR_TUI_RANDOM_SEED`` which ones; a failure names
+the seed.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import pkgutil
 import random
-import re
+import shutil
 import sys
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from textual.screen import Screen
 
+import cifar_tui.tui
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.directory import list_runs
 from cifar_tui.runs.reader import read_events
+from cifar_tui.tui.screens.modal import Modal
 from cifar_tui.tui.settings import Settings
+from cifar_tui.tui.widgets.recipe_files import write_recipe
+from tests.cli.command import spawn
+from tests.tui.places import PlaceNotes
+from tests.tui.run_maker import make_run
 from tests.tui.terminal import Terminal
+from tests.tui.visits import PLACES, Visitor, some_order
 
-EVENTS = int(os.environ.get("CIFAR_TUI_RANDOM_EVENTS", "500"))
+EVENTS = int(os.environ.get("CIFAR_TUI_RANDOM_EVENTS", "400"))
 SEED = int(os.environ.get("CIFAR_TUI_RANDOM_SEED", "0")) or time.time_ns() % 1_000_000
+LIFE, VISIT, PAINT = 800, 20, 200  # events until the app is left, until another place, until it is looked at
+FULL, SHARE, TRAINED = 5000, 10, 0.8  # from so many events on each place gets some, most while training
 SIZES = ((80, 24), (120, 40), (200, 50))
-FORM = {"dataset": "synthetic", "model": "fnn", "hidden_layers": "1", "num_nodes": "16", "steps": "1000000"}
+FORM = {
+    "dataset": "synthetic", "model": "fnn", "hidden_layers": "1", "num_nodes": "16", "steps": "1000000",
+    "optimizer": "sgd", "learning_rate": "0.05", "l2_reg": "0.1",
+}  # fmt: skip
 
 LETTERS = [*"abcdefghijklmnoprtuvwxyzERTFO12345+-[]{}=?/.", " "]
 SPECIAL = [
@@ -35,9 +54,52 @@ LEAVING = ["q", "\x11", "\x03"]
 START = (
     "import os, sys\n"
     "from cifar_tui.cli.start import main\n"
+    "from tests.tui.places import note_places\n"
+    "os.register_at_fork(after_in_child=lambda: note_places({notes!r}))\n"  # below the app's supervisor
     "os.chdir({folder!r})\n"  # files that are saved by chance go there
     "sys.exit(main())\n"
 )
+
+
+@dataclass
+class Tally:
+    """What was sent, and what the app made of it.
+
+    Attributes:
+        sent: events so far.
+        lives: how often the app was started.
+        given, kinds: how many events each place was given, and how many of each kind.
+        trained: how many were given while the app trained.
+        missed: how often the way to a place did not lead there.
+        slowest: longest time in seconds until the app had handled what was sent.
+    """
+
+    sent: int = 0
+    lives: int = 0
+    given: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    missed: Counter[str] = field(default_factory=Counter)
+    trained: int = 0
+    slowest: float = 0.0
+
+    def add(self, visitor: Visitor) -> None:
+        """Take over what was counted in one life."""
+        self.given += visitor.given
+        self.kinds += visitor.kinds
+        self.missed += visitor.missed
+        self.trained += visitor.trained
+        self.slowest = max(self.slowest, visitor.slowest)
+
+    def told(self) -> str:
+        """All of it, a line a place."""
+        lines = [f"{self.sent:,} events were sent in {self.lives} lives of the app, seed {SEED}"]
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.kinds.most_common())
+        lines.append(f"it was given {self.kinds.total():,} ({kinds}), {self.trained:,} of them while training")
+        lines.append(f"it answered after at most {self.slowest:.1f} s")
+        for place in sorted({*PLACES, *self.given}, key=lambda place: -self.given[place]):
+            missed = f"   {self.missed[place]} visits failed" if self.missed[place] else ""
+            lines.append(f"  {self.given[place]:>6,}  {place}{missed}")
+        return "\n".join(lines)
 
 
 def one_event(terminal: Terminal, choose: random.Random) -> None:
@@ -66,10 +128,7 @@ def one_event(terminal: Terminal, choose: random.Random) -> None:
     elif kind < 0.96:
         data = bytes(choose.randrange(128, 256) for _ in range(choose.randint(1, 8)))
     elif kind < 0.98:
-        size = (
-            choose.choice(SIZES) if choose.random() < 0.7 else (choose.randint(1, 220), choose.randint(1, 60))
-        )
-        terminal.resize(*size)
+        resize(terminal, choose)
         return
     else:
         data = choose.choice(
@@ -80,30 +139,18 @@ def one_event(terminal: Terminal, choose: random.Random) -> None:
         terminal.pump(0.005, show=False)
 
 
+def resize(terminal: Terminal, choose: random.Random) -> None:
+    """Another size, mostly a usual one."""
+    usual = choose.random() < 0.7
+    terminal.resize(*choose.choice(SIZES) if usual else (choose.randint(1, 220), choose.randint(1, 60)))
+
+
 def see(terminal: Terminal) -> str:
     """The screen, painted anew; "" where the app has ended."""
     terminal.resize(100, 31)
     terminal.pump(0.3)
     terminal.resize(120, 40)
     return terminal.text if terminal.pump(0.7) else ""
-
-
-def is_training(text: str) -> bool:
-    """Whether the header says so."""
-    return re.search(r"● (training|evaluating|saving|starting)|‖ paused|◌|↻", text) is not None
-
-
-def begin(terminal: Terminal) -> None:
-    """Out of every dialog and field, and start where nothing trains; steps are many again."""
-    for _ in range(4):
-        terminal.press("\x1b")
-        terminal.pump(0.15, show=False)
-    if terminal.child.isalive() and not is_training(see(terminal)):
-        terminal.press("\x13")  # ctrl+s
-        end = time.monotonic() + 10  # what was typed into the form may have made it invalid
-        while time.monotonic() < end and terminal.pump(0.2):
-            if "● training" in terminal.text:
-                return
 
 
 def leave(terminal: Terminal) -> int:
@@ -122,55 +169,84 @@ def leave(terminal: Terminal) -> int:
     return terminal.wait_end(60)
 
 
-def session(folder: Path, choose: random.Random, left: int) -> tuple[int, int]:
-    """One life of the app; returns how many events it got, and how often a training was seen."""
+def prepare(folder: Path) -> None:
+    """Runs to look at, in a folder that each life copies from, and a recipe to load."""
+    made = folder / "made"
+    folders = (f"--runs-dir={made}", f"--data-dir={folder / 'data'}")
+    form = [f"--{name.replace('_', '-')}={value}" for name, value in (FORM | {"steps": "400"}).items()]
+    found = spawn("train", *form, "--name=trained", *folders)
+    assert found.code == 0, found.err
+    make_run(made, "other", accuracy=0.5)
+    hollow = make_run(made, "hollow").checkpoints / "step-000001000"
+    hollow.mkdir(parents=True)
+    (hollow / "manifest.json").write_text("{")
+    (folder / "work").mkdir()
+    write_recipe(folder / "recipe.toml", None, FORM)
+
+
+def life(folder: Path, choose: random.Random, tally: Tally, left: int) -> None:
+    """One life of the app: at most `left` events, to wherever they lead."""
     settings = Settings.load(folder / "config" / "settings.toml")
-    settings.set(form=FORM, preset="", seen_start=True)
+    settings.set(form=FORM, preset="", seen_start=True, keys={})
     settings.save()
+    for run in (folder / "made").iterdir():
+        if not (folder / "runs" / run.name).exists():
+            shutil.copytree(run, folder / "runs" / run.name)
     dead = "http://127.0.0.1:9"
     environment = {"CIFAR_TUI_MIRROR": dead, "http_proxy": dead, "https_proxy": dead}
-    sent = seen = 0
-    work = folder / "work"
-    work.mkdir(exist_ok=True)
-    code = START.format(folder=str(work))
+    notes = folder / f"notes-{tally.lives}"
+    code = START.format(folder=str(folder / "work"), notes=str(notes))
     with Terminal(folder, size=choose.choice(SIZES), code=code, environment=environment) as terminal:
+        visitor = Visitor(terminal, PlaceNotes(notes))
         terminal.wait_for("Welcome|Recipe|no run yet", 60)
         terminal.pump(0.5)
-        begin(terminal)
-        while sent < left and terminal.child.isalive():
-            one_event(terminal, choose)
-            sent += 1
-            if sent % 200 == 0:
-                text = see(terminal)
-                seen += is_training(text)
-                begin(terminal)
-        code_at_end = leave(terminal)
-        log = "".join(path.read_text() for path in (folder / "state").rglob("cifar-tui.log"))
-        assert not log, f"seed {SEED}, after {sent} events:\n{log}"
-        for word in (b"Traceback", b"a bug in cifar-tui"):
-            place = terminal.raw.find(word)
-            said = bytes(terminal.raw[max(0, place - 200) : place + 3000]).decode(errors="replace")
-            assert place < 0, f"seed {SEED}, after {sent} events:\n{said}"
+        try:
+            send(terminal, visitor, choose, tally, left, folder / "recipe.toml")
+            code_at_end = leave(terminal)
+        finally:
+            visitor.finish_counting()
+            tally.add(visitor)
+            tally.lives += 1
+        check_end(folder, terminal)
         assert code_at_end in {0, 130}, f"exit code {code_at_end}:\n{terminal.text}"
         terminal.assert_restored()
-    return sent, seen
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a Linux pseudo-terminal")
-@pytest.mark.timeout(300 + EVENTS)
-def test_random_input_while_training_ends_no_session_badly_and_no_record(tmp_path: Path) -> None:
-    print(f"seed {SEED}")
-    choose = random.Random(SEED)
-    sent = seen = sessions = 0
-    while sent < EVENTS:
-        more, trained = session(tmp_path, choose, EVENTS - sent)
-        sent, seen, sessions = sent + max(more, 1), seen + trained, sessions + 1
-        print(f"{sent} events, {sessions} sessions", flush=True)
-    print(f"{sent} events in {sessions} sessions; a training was seen {seen} times")
-    runs = list_runs(tmp_path / "runs")
+def send(
+    terminal: Terminal, visitor: Visitor, choose: random.Random, tally: Tally, left: int, recipe: Path
+) -> None:
+    """Events in rounds, each at another place and while it trains, until they are all sent or the app has ended."""
+    places: list[str] = []
+    for number in range(left):
+        if number % VISIT == 0:
+            places = places or some_order(choose)
+            visitor.train(recipe)
+            visitor.visit(places.pop())
+            if choose.random() < 0.3:
+                resize(terminal, choose)
+        if number % PAINT == PAINT - 1:
+            assert see(terminal).strip() or not terminal.child.isalive(), "nothing is painted"
+        if not terminal.child.isalive():
+            return
+        one_event(terminal, choose)
+        tally.sent += 1
+
+
+def check_end(folder: Path, terminal: Terminal) -> None:
+    """No log of a bug, and no word of one on the screen."""
+    log = "".join(path.read_text() for path in (folder / "state").rglob("cifar-tui.log"))
+    assert not log, log
+    for word in (b"Traceback", b"a bug in cifar-tui"):
+        place = terminal.raw.find(word)
+        said = bytes(terminal.raw[max(0, place - 200) : place + 3000]).decode(errors="replace")
+        assert place < 0, said
+
+
+def check_runs(folder: Path) -> None:
+    """Every run has its end, and checkpoints that can be read."""
+    runs = [run for run in list_runs(folder / "runs") if run.meta().get("title") != "hollow"]
+    assert runs
     for run in runs:
-        run.meta()
         found = read_events(run.events_path)
         assert found.damaged == 0, run.id
         assert not found.events or found.events[-1].kind == "run_ended", (run.id, found.events[-1])
@@ -178,4 +254,37 @@ def test_random_input_while_training_ends_no_session_badly_and_no_record(tmp_pat
         for info in store.list():
             store.verify(info)
         assert not list(run.checkpoints.glob(".*tmp*")), run.id
-    assert runs or EVENTS < 300
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a Linux pseudo-terminal")
+@pytest.mark.timeout(300 + EVENTS)
+def test_random_input_on_every_screen_while_training_ends_no_life_badly_and_no_record(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    choose, tally = random.Random(SEED), Tally()
+    try:
+        while tally.sent < EVENTS:
+            life(tmp_path, choose, tally, min(LIFE, EVENTS - tally.sent))
+            print(f"{tally.sent} events, {tally.lives} lives", flush=True)
+        check_runs(tmp_path)
+    except AssertionError as error:
+        raise AssertionError(f"seed {SEED}, after {tally.sent} events: {error}") from error
+    finally:
+        print(tally.told(), flush=True)
+    if EVENTS >= FULL:
+        too_few = {place: tally.given[place] for place in PLACES if tally.given[place] < SHARE}
+        assert not too_few, f"seed {SEED}: places that were given fewer than {SHARE} events: {too_few}"
+        assert tally.trained >= TRAINED * tally.kinds.total(), tally.told()
+
+
+def test_there_is_a_way_to_every_screen_of_the_app() -> None:
+    for module in pkgutil.walk_packages(cifar_tui.tui.__path__, "cifar_tui.tui."):
+        importlib.import_module(module.name)
+    left, found = [Screen], set()
+    while left:
+        for kind in left.pop().__subclasses__():
+            left.append(kind)
+            found.add(kind)
+    screens = {kind.__name__ for kind in found if kind.__module__.startswith("cifar_tui.") and kind is not Modal}
+    reached = {place.partition(" ")[0] for place in PLACES} | {"Dashboard"}
+    assert screens - {"BelowTooltips"} <= reached
