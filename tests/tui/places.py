@@ -8,6 +8,7 @@ with `ASKED`: so it learns where the app is once everything that was sent before
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,18 @@ def place_of(app: Any) -> str:
     return ROOMS[app.dashboard.room - 1].lower()
 
 
+def when_settled(app: Any, do: Callable[[], None]) -> None:
+    """Do something once the screen and what has the focus have handled what the app handed on to them."""
+
+    def focused() -> None:
+        (app.focused or app.screen).call_later(refreshed)
+
+    def refreshed() -> None:
+        app.screen.call_after_refresh(do)
+
+    app.screen.call_later(focused)
+
+
 def note_places(path: str) -> None:
     """Have the app of this process note what it is given."""
     from textual import events
@@ -70,15 +83,20 @@ def note_places(path: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     usual = CifarTuiApp.on_event
 
+    def note(app: CifarTuiApp, kind: str) -> None:
+        try:
+            place = place_of(app)
+        except ScreenStackError:
+            place = "no screen"
+        trains = "training" if app.desk.busy else "idle"
+        os.write(file, f"{kind}\t{place}\t{trains}\n".encode())
+
     async def on_event(self: CifarTuiApp, event: events.Event) -> None:
         kind = kinds.get(type(event), "")
-        if kind and not event.is_forwarded:
-            try:
-                place = place_of(self)
-            except ScreenStackError:
-                place = "no screen"
-            trains = "training" if self.desk.busy else "idle"
-            os.write(file, f"{kind}\t{place}\t{trains}\n".encode())
+        if kind == ASKED:
+            when_settled(self, lambda: note(self, ASKED))
+        elif kind and not event.is_forwarded:
+            note(self, kind)
         await usual(self, event)
 
     CifarTuiApp.on_event = on_event  # type: ignore[method-assign]

@@ -16,6 +16,11 @@ TAB, DOWN, END, ENTER, CLEAR, F6 = "\t", "\x1b[B", "\x1b[F", "\r", "\x15", "\x1b
 HANGS_SECONDS = 60.0  # an app that says nothing for so long has stopped; a busy machine makes it wait seconds
 
 
+def click(x: int, y: int) -> str:
+    """A click on a cell, counted from 1."""
+    return f"\x1b[<0;{x};{y}M\x1b[<0;{x};{y}m"
+
+
 class Way(NamedTuple):
     """How to come to a place.
 
@@ -50,7 +55,7 @@ WAYS = {
     "Dialog Run": Way("AskValue Learning", (CLEAR, "100\r"), seconds=10.0),  # at this rate it diverges
     "PathDialog Load": Way("dashboard", ("\x0f",), F6),
     "PathDialog Save": Way("dashboard", ("\x14",), F6),
-    "ZoomScreen": Way("data", (ENTER,), TAB),
+    "ZoomScreen": Way("data", (click(6, 6), 2 * click(40, 10)), seconds=2.0),  # synthetic pictures, the first
     "ChooseCheckpoint": Way("report", ("k",), TAB),
     "report pictures": Way("report", ("v",), TAB),
     "runs compared": Way("runs", (" ", DOWN, " "), TAB),
@@ -59,7 +64,9 @@ WAYS = {
     "AskValue Fork": Way("Dialog Fork", ("n",)),
     "AskValue Rename": Way("runs", ("n",), DOWN),
     "AskValue Extend": Way("runs", ("x",), DOWN),
-    "Dialog That": Way("runs", ("/", f"{CLEAR}hollow\r", "f", "n", ENTER), TAB),  # its checkpoint cannot be read
+    "Dialog That": Way(
+        "runs", ("/", f"{CLEAR}hollow\r", "f", "n", ENTER), TAB
+    ),  # its checkpoint cannot be read
 }
 PLACES = (*ROOM_COLUMNS, "too small", *WAYS)
 
@@ -128,7 +135,7 @@ class Visitor:
     # ---- going ----
 
     def visit(self, place: str) -> bool:
-        """Go to a place from wherever the app is; False where it did not come there. None of it is counted."""
+        """Go to a place from wherever the app is, uncounted; False where it did not come there."""
         if not self.look():
             return False
         self._counts = False
@@ -154,8 +161,8 @@ class Visitor:
                 return False
             if self._in_room():
                 return True
-            if not self._press("\x1b"):  # an escape is one only where nothing follows it at once
-                return False
+            self._terminal.press("\x1b")
+            self._terminal.pump(0.15, show=False)  # an escape is one only where nothing follows it at once
         return False
 
     def _in_room(self) -> bool:
@@ -169,8 +176,7 @@ class Visitor:
             self._terminal.resize(30, 8)
             return self._arrives(place, 1.0)
         if place in ROOM_COLUMNS:
-            column = ROOM_COLUMNS[place]
-            self._terminal.press(f"\x1b[<0;{column};1M\x1b[<0;{column};1m")
+            self._terminal.press(click(ROOM_COLUMNS[place], 1))
             return self._arrives(place, 2.0)
         way = WAYS[place]
         for _ in range(8):
@@ -185,9 +191,8 @@ class Visitor:
         return False
 
     def _press(self, key: str) -> bool:
-        """Press a key, and give the screen the time to handle what the app handed on to it."""
         self._terminal.press(key)
-        return self._terminal.pump(0.1, show=False) and self.look()
+        return self._terminal.pump(0.02, show=False) and self.look()
 
     def _arrives(self, place: str, seconds: float) -> bool:
         end = time.monotonic() + seconds
