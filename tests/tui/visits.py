@@ -145,11 +145,11 @@ class Visitor:
         return arrived
 
     def train(self, recipe: Path) -> bool:
-        """Have a training under way; the form is filled from a file where nothing can be started with it."""
+        """Have a training under way, uncounted; what was typed into the form gives way to a file's recipe."""
         if not self.look():
             return False
         self._counts = False
-        done = self.trains or (self._home() and (self._start() or (self._fill(recipe) and self._start())))
+        done = self.trains or (self._home() and self._fill(recipe) and self._start())
         self._counts = True
         return done
 
