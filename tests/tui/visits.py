@@ -34,7 +34,7 @@ class Way(NamedTuple):
     start: str
     keys: tuple[str, ...]
     again: str = ""
-    seconds: float = 0.6
+    seconds: float = 0.25
 
 
 # The width of the brand and of the gap between two rooms in a header of 120 columns; a click goes there.
@@ -47,7 +47,7 @@ WAYS = {
     "FirstStart": Way("dashboard", ("\x1b[20~",)),
     "HelpScreen": Way("dashboard", ("\x1bOP",)),
     "KeysScreen": Way("dashboard", ("\x1bOS",)),
-    "PressKey": Way("KeysScreen", (ENTER,)),
+    "PressKey": Way("KeysScreen", (ENTER,), DOWN),
     "CommandPalette": Way("runs", ("\x10",)),
     "QuitDialog": Way("log", ("\x11",)),
     "AskValue Target": Way("dashboard", ("T",), F6),
@@ -64,9 +64,8 @@ WAYS = {
     "AskValue Fork": Way("Dialog Fork", ("n",)),
     "AskValue Rename": Way("runs", ("n",), DOWN),
     "AskValue Extend": Way("runs", ("x",), DOWN),
-    "Dialog That": Way(
-        "runs", ("/", f"{CLEAR}hollow\r", "f", "n", ENTER), TAB
-    ),  # its checkpoint cannot be read
+    # The checkpoint of the run "hollow" cannot be read.
+    "Dialog That": Way("runs", ("/", f"{CLEAR}hollow\r", "f", "n", ENTER), TAB, seconds=4.0),
 }
 PLACES = (*ROOM_COLUMNS, "too small", *WAYS)
 
