@@ -36,7 +36,7 @@ from tests.tui.visits import PLACES, Visitor, some_order
 
 EVENTS = int(os.environ.get("CIFAR_TUI_RANDOM_EVENTS", "400"))
 SEED = int(os.environ.get("CIFAR_TUI_RANDOM_SEED", "0")) or time.time_ns() % 1_000_000
-LIFE, VISIT, PAINT = 800, 20, 200  # events until the app is left, until another place, until it is looked at
+LIFE, VISIT, PAINT = 1000, 40, 250  # events until the app is left, until another place, until it is looked at
 FULL, SHARE, TRAINED = 2000, 1000, 0.5  # from so many on each place gets one in 1,000, half while training
 SIZES = ((80, 24), (120, 40), (200, 50))
 FORM = {
