@@ -68,6 +68,7 @@ def note_places(path: str) -> None:
     """Have the app of this process note what it is given."""
     from textual import events
     from textual.app import ScreenStackError
+    from textual.css.query import NoMatches
 
     from cifar_tui.tui.app import CifarTuiApp
 
@@ -86,16 +87,16 @@ def note_places(path: str) -> None:
     def note(app: CifarTuiApp, kind: str) -> None:
         try:
             place = place_of(app)
-        except ScreenStackError:
-            place = "no screen"
+        except (NoMatches, ScreenStackError):
+            place = "nowhere yet"  # before the first screen, after the last, or while a room is made
         trains = "training" if app.desk.busy else "idle"
         os.write(file, f"{kind}\t{place}\t{trains}\n".encode())
 
     async def on_event(self: CifarTuiApp, event: events.Event) -> None:
         kind = kinds.get(type(event), "")
-        if kind == ASKED:
+        if kind == ASKED and self.screen_stack:
             when_settled(self, lambda: note(self, ASKED))
-        elif kind and not event.is_forwarded:
+        elif kind not in {"", ASKED} and not event.is_forwarded:
             note(self, kind)
         await usual(self, event)
 

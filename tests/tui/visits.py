@@ -12,7 +12,7 @@ from cifar_tui.tui.widgets.header import ROOMS
 from tests.tui.places import ASK, ASKED, Noted, PlaceNotes
 from tests.tui.terminal import Terminal
 
-TAB, DOWN, END, ENTER, CLEAR, F6 = "\t", "\x1b[B", "\x1b[F", "\r", "\x15", "\x1b[17~"
+TAB, DOWN, ENTER, CLEAR, F6 = "\t", "\x1b[B", "\r", "\x15", "\x1b[17~"
 HANGS_SECONDS = 60.0  # an app that says nothing for so long has stopped; a busy machine makes it wait seconds
 
 
@@ -90,6 +90,7 @@ class Visitor:
         self.missed: Counter[str] = Counter()
         self.trained = 0
         self.slowest = 0.0
+        self._counts = True
 
     # ---- where it is ----
 
@@ -124,8 +125,6 @@ class Visitor:
             self.given[noted.place] += 1
             self.kinds[noted.kind] += 1
             self.trained += noted.trains == "training"
-
-    _counts = True
 
     def finish_counting(self) -> None:
         """Count what was given until the end of the app."""
