@@ -155,6 +155,13 @@ def see(terminal: Terminal) -> str:
     return terminal.text if terminal.pump(0.7) else ""
 
 
+def check_painted(terminal: Terminal) -> None:
+    """Something is on the screen, however small it was before."""
+    end = time.monotonic() + 30  # a busy machine may need seconds
+    while not see(terminal).strip() and terminal.child.isalive():
+        assert time.monotonic() < end, "nothing is painted"
+
+
 def leave(terminal: Terminal) -> int:
     """As a user would: out of what is open, quit, save; returns the exit code."""
     end = time.monotonic() + 120
@@ -227,7 +234,7 @@ def send(
             if choose.random() < 0.3:
                 resize(terminal, choose)
         if number % PAINT == PAINT - 1:
-            assert see(terminal).strip() or not terminal.child.isalive(), "nothing is painted"
+            check_painted(terminal)
         if not terminal.child.isalive():
             return
         one_event(terminal, choose)

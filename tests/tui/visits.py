@@ -53,10 +53,10 @@ WAYS = {
     "AskValue Target": Way("dashboard", ("T",), F6),
     "AskValue Learning": Way("dashboard", ("R",), F6),
     "Dialog Run": Way("AskValue Learning", (CLEAR, "100\r"), seconds=10.0),  # at this rate it diverges
-    "PathDialog Load": Way("dashboard", ("\x0f",), F6),
-    "PathDialog Save": Way("dashboard", ("\x14",), F6),
+    "PathDialog Load": Way("dashboard", ("\x0f",), F6, seconds=0.5),
+    "PathDialog Save": Way("dashboard", ("\x14",), F6, seconds=0.5),
     "ZoomScreen": Way("data", (click(6, 6), 2 * click(40, 10)), seconds=2.0),  # synthetic pictures, the first
-    "ChooseCheckpoint": Way("report", ("k",), TAB),
+    "ChooseCheckpoint": Way("report", ("k",), TAB, seconds=2.0),
     "report pictures": Way("report", ("v",), TAB),
     "runs compared": Way("runs", (" ", DOWN, " "), TAB),
     "Dialog Fork": Way("runs", ("f",), DOWN),
