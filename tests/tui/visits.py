@@ -29,12 +29,14 @@ class Way(NamedTuple):
         keys: pressed there, each once the one before has been handled.
         again: pressed before another try: what has the focus decides what a key does.
         seconds: how long it may take.
+        idle: it is there only while nothing trains.
     """
 
     start: str
     keys: tuple[str, ...]
     again: str = ""
     seconds: float = 0.25
+    idle: bool = False
 
 
 # The width of the brand and of the gap between two rooms in a header of 120 columns; a click goes there.
@@ -53,7 +55,7 @@ WAYS = {
     "AskValue Target": Way("dashboard", ("T",), F6),
     "AskValue Learning": Way("dashboard", ("R",), F6),
     "Dialog Run": Way("AskValue Learning", (CLEAR, "100\r"), seconds=10.0),  # at this rate it diverges
-    "PathDialog Load": Way("dashboard", ("\x0f",), F6, seconds=0.5),
+    "PathDialog Load": Way("dashboard", ("\x0f",), F6, seconds=0.5, idle=True),
     "PathDialog Save": Way("dashboard", ("\x14",), F6, seconds=0.5),
     "ZoomScreen": Way("data", (click(6, 6), 2 * click(40, 10)), seconds=2.0),  # synthetic pictures, the first
     "ChooseCheckpoint": Way("report", ("k",), TAB, seconds=2.0),
@@ -137,7 +139,8 @@ class Visitor:
         if not self.look():
             return False
         self._counts = False
-        arrived = self._home() and self._come_to(place)
+        stops = place in WAYS and WAYS[place].idle and self.trains
+        arrived = self._home() and (not stops or self._stop()) and self._come_to(place)
         self._counts = True
         self.missed[place] += not arrived
         return arrived
@@ -206,9 +209,15 @@ class Visitor:
 
     def _start(self) -> bool:
         self._terminal.press("\x13")  # ctrl+s
-        end = time.monotonic() + 2.0
+        return self._comes_to(2.0, trains=True)
+
+    def _stop(self) -> bool:
+        return self._come_to("log") and self._press("s") and self._comes_to(20.0, trains=False)
+
+    def _comes_to(self, seconds: float, *, trains: bool) -> bool:
+        end = time.monotonic() + seconds
         while self.look() and time.monotonic() < end:
-            if self.trains:
+            if self.trains == trains:
                 return True
         return False
 
