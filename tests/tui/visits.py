@@ -57,7 +57,9 @@ WAYS = {
     "Dialog Run": Way("AskValue Learning", (CLEAR, "100\r"), seconds=10.0),  # at this rate it diverges
     "PathDialog Load": Way("dashboard", ("\x0f",), F6, seconds=0.5, idle=True),
     "PathDialog Save": Way("dashboard", ("\x14",), F6, seconds=0.5),
-    "ZoomScreen": Way("data", (click(6, 6), 2 * click(40, 10)), seconds=2.0),  # synthetic pictures, the first
+    # Synthetic pictures, one of the first.
+    "ZoomScreen": Way("data", (click(6, 6), 2 * click(40, 10)), seconds=2.0),
+    "AugmentedScreen": Way("data", (click(6, 6), click(40, 10), "a"), seconds=2.0),
     "ChooseCheckpoint": Way("report", ("k",), TAB, seconds=2.0),
     "report pictures": Way("report", ("v",), TAB),
     "runs compared": Way("runs", (" ", DOWN, " "), TAB),
