@@ -183,6 +183,10 @@ class Terminal:
         """Press and let go of the left button on a cell, counted from 0."""
         self.child.send(f"\x1b[<35;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}M\x1b[<0;{x + 1};{y + 1}m".encode())
 
+    def wheel_at(self, x: int, y: int, notches: int) -> None:
+        """Turn the wheel towards oneself over a cell, counted from 0."""
+        self.child.send((f"\x1b[<65;{x + 1};{y + 1}M" * notches).encode())
+
     def click(self, text: str, *, rows: tuple[int, int] = (0, 1000), last: bool = False) -> None:
         """Click on the first letter of a text that is on the screen; see `find`."""
         x, y = self.find(text, rows=rows, last=last)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cifar_tui.tui.arrange import TITLES
 from tests.faults.fault_server import FaultServer, Reply
+from tests.tui.journey import SLOW, Hands, archive
 from tests.tui.terminal import Terminal
 
 pytestmark = [
@@ -25,126 +23,21 @@ pytestmark = [
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 STEPS = 6000  # enough for a pause, a stop and a look at the curves; about ten seconds of training
-FOCUS_COLOUR = "7aa2f7"
-SLOW = 240.0  # longest wait for what takes seconds on a machine that does nothing else
 
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
     """A mirror that serves the real archive at a pace that lets its progress be seen."""
-    given = os.environ.get("CIFAR_TUI_TEST_ARCHIVES")
-    path = (Path(given) if given else Path(__file__).parents[3] / "shared") / ARCHIVE
-    if not path.exists():
-        pytest.skip(f"{path} is not there; set CIFAR_TUI_TEST_ARCHIVES")
+    content = archive(ARCHIVE).read_bytes()
     found = FaultServer()
-    found.files[f"/{ARCHIVE}"] = path.read_bytes()
+    found.files[f"/{ARCHIVE}"] = content
     found.always[f"/{ARCHIVE}"] = Reply(chunk=1 << 21, pause=0.03)
     yield found
     found.close()
 
 
-class Journey:
-    """What a user does at each station, by one kind of hand."""
-
-    def __init__(self, terminal: Terminal, *, mouse: bool) -> None:
-        self.terminal = terminal
-        self.mouse = mouse
-        self.tabs = terminal.screen.columns < 100
-
-    # ---- hands ----
-
-    def do(self, key: str, seen: str, *, rows: tuple[int, int] = (0, 1000), last: bool = False) -> None:
-        """Press a key; or click on the text that stands for it, once that is seen."""
-        if not self.mouse:
-            self.terminal.press(key)
-            return
-        terminal = self.terminal
-        before: list[tuple[int, int] | None] = [None]
-
-        def stands() -> bool:
-            now = self.spot(seen, rows, last=last)
-            stood, before[0] = now == before[0], now
-            return (
-                stood and now is not None and terminal.pump(0.4) and self.spot(seen, rows, last=last) == now
-            )
-
-        terminal.wait_until(stands, f"{seen!r} in rows {rows}", SLOW)
-        assert before[0] is not None
-        terminal.click_at(*before[0])
-
-    def spot(self, seen: str, rows: tuple[int, int], *, last: bool) -> tuple[int, int] | None:
-        """Where a text is; None where it is not."""
-        try:
-            return self.terminal.find(seen, rows=rows, last=last)
-        except AssertionError:
-            return None
-
-    def footer(self, key: str, seen: str) -> None:
-        """A key of the footer."""
-        bottom = self.terminal.screen.lines
-        self.do(key, seen, rows=(bottom - 1, bottom))
-
-    def pane(self, title: str) -> None:
-        """Go to a pane: f6 until it has the focus, or a click on its tab or its title."""
-        terminal = self.terminal
-        if self.mouse:
-            if self.tabs:
-                terminal.click(f" {title} ", rows=(2, 3))
-                terminal.wait_until(lambda: self.has_frame(title), f"the pane {title}")
-            else:
-                left, _right, top, _bottom = terminal.box(title)
-                terminal.click_at(left + 3, top)
-            return
-        for _ in range(12):
-            before = self.focused()
-            if before == title:
-                return
-            terminal.press("\x1b[17~")
-            terminal.wait_until(
-                lambda before=before: self.focused() not in {"", before}, "another pane", SLOW
-            )
-        raise AssertionError(f"f6 never comes to {title}:\n{terminal.text}")
-
-    def focused(self) -> str:
-        """The pane whose frame is in the colour that marks the focus, or ""."""
-        return next((title for title in TITLES.values() if self.is_focused(title)), "")
-
-    def press_until(self, key: str, true: Callable[[], object], times: int = 12) -> None:
-        """Press a key, wait for an answer, and again until something holds."""
-        terminal = self.terminal
-        for _ in range(times):
-            seen = len(terminal.raw)
-            terminal.press(key)
-            terminal.wait_until(lambda seen=seen: len(terminal.raw) > seen, f"an answer to {key!r}")
-            end, size = time.monotonic() + 3.0, 0
-            while size != len(terminal.raw) and time.monotonic() < end:  # until it is silent
-                size = len(terminal.raw)
-                terminal.pump(0.4)
-            if true():
-                return
-        raise AssertionError(f"{key!r} pressed {times} times is not enough:\n{terminal.text}")
-
-    def has_frame(self, title: str) -> bool:
-        """Whether a pane is in sight."""
-        try:
-            self.terminal.box(title)
-        except AssertionError:
-            return False
-        return True
-
-    def is_focused(self, title: str) -> bool:
-        """Whether the frame of a pane is in the colour that marks the focus."""
-        if not self.has_frame(title):
-            return False
-        left, _right, top, _bottom = self.terminal.box(title)
-        return bool(self.terminal.screen.buffer[top][left].fg == FOCUS_COLOUR)
-
-    # ---- what is seen ----
-
-    def step(self) -> int:
-        """The step that the header shows."""
-        match = re.search(r"([\d,]+) / [\d,]+", self.terminal.row(1))
-        return int(match[1].replace(",", "")) if match else -1
+class Journey(Hands):
+    """What a user does at each station."""
 
     def curve(self, title: str) -> str:
         """The cells of a chart."""
@@ -247,7 +140,7 @@ class Journey:
     def resume_the_run(self, stopped: int) -> None:
         """From the list of runs, to its end."""
         terminal = self.terminal
-        self.do("4", "Runs", rows=(0, 1))
+        self.room(4, "Runs")
         terminal.wait_for(rf"■ [\w-]+ .*{stopped:,} +/ +{STEPS:,}")
         if self.mouse:
             terminal.click("■ ")
