@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from cifar_tui.charts import role_colour
 from cifar_tui.tui import theme
@@ -14,6 +15,7 @@ from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.live import ALL_KINDS
 from cifar_tui.tui.settings import Settings
 from tests.tui.fake_session import evaluation, make_app, progress, ready, screen_text, started, until
+from tests.tui.run_maker import make_run
 
 
 async def test_at_120_by_40_all_five_panes_are_in_sight(tmp_path: Path) -> None:
@@ -375,3 +377,19 @@ async def test_a_click_at_which_the_library_fails_ends_nothing_but_one_of_ours_d
         with pytest.raises(KeyError):
             await app.on_event(events.MouseDown(gone, 3, 5, 0, 0, 1, False, False, False, 3, 5))
         monkeypatch.undo()
+
+
+async def test_keys_typed_ahead_of_a_room_are_its_own(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs", "cnn-1")
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        app.action_open_run("cnn-1")
+        await until(pilot, lambda: app.live.run_id == "cnn-1")
+        app.dashboard.focus_pane("loss")
+        await pilot.pause()
+        marker = app.settings.marker
+        for key in ("3", "m"):  # both before the room is there; m is the marker of a chart, too
+            app.post_message(events.Key(key, key))
+        await until(pilot, lambda: "cat said dog  40 of 91" in screen_text(app))
+        assert app.settings.marker == marker

@@ -179,6 +179,7 @@ class Dashboard(BelowTooltips):
         else:
             room = self._rooms[number]
             self._tell(room, self._live, ALL_KINDS)
+            self._enter(number)  # at once: the next key may be here already, and is meant for the room
             self.call_after_refresh(self._enter, number)
         self.query_one(FooterLine).update_keys()
 
