@@ -19,6 +19,7 @@ from cifar_tui.datasets.transfer import Transfer
 from cifar_tui.errors import InterruptedBySignal, UnavailableError
 from cifar_tui.tui.live import LiveRun
 from cifar_tui.tui.messages import CancelDownload, DownloadRequested
+from cifar_tui.tui.settings import Settings
 from cifar_tui.tui.widgets import dataset_pane as module
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
 from cifar_tui.tui.widgets.dataset_reader import Look, Samples
@@ -291,3 +292,34 @@ def test_importing_panes_and_rooms_loads_neither_torch_nor_plotext() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_the_dataset_that_the_user_chose_is_selected_at_the_next_start(tmp_path: Path) -> None:
+    settings = Settings()
+    for chosen in ("synthetic", "cifar100"):
+        app = app_at(tmp_path)
+        app.settings = settings  # type: ignore[attr-defined]
+        async with app.run_test(size=(60, 20)) as pilot:
+            pane = app.widget
+            assert isinstance(pane, DatasetPane)
+            await until(pilot, lambda pane=pane: bool(pane.statuses))  # type: ignore[misc]
+            pane.focus()
+            if chosen == "synthetic":
+                await pilot.press("down", "down")
+            else:
+                assert pane.selected == "synthetic"
+                await pilot.click("#dataset-cifar100")
+            assert pane.selected == settings.dataset == chosen
+
+
+async def test_following_a_training_is_no_choice_of_the_user(tmp_path: Path) -> None:
+    app = app_at(tmp_path)
+    app.settings = Settings(dataset="synthetic")  # type: ignore[attr-defined]
+    async with app.run_test(size=(60, 20)) as pilot:
+        pane = app.widget
+        assert isinstance(pane, DatasetPane)
+        live = LiveRun()
+        live.add(started("cnn-1"))
+        pane.show_live(live, frozenset({"run_started"}))
+        await until(pilot, lambda: pane.selected == "cifar10")
+        assert app.settings.dataset == "synthetic"  # type: ignore[attr-defined]

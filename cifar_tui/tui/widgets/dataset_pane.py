@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.events import Click, Focus, Resize
+from textual.events import Focus, Resize
 from textual.widgets import Button
 
 from cifar_tui.tui.messages import CancelDownload, DownloadRequested
 from cifar_tui.tui.places import data_folder
 from cifar_tui.tui.widgets import dataset_lines as text
 from cifar_tui.tui.widgets import dataset_messages as messages
+from cifar_tui.tui.widgets.dataset_choice import DatasetChoice
 from cifar_tui.tui.widgets.dataset_reader import Samples, accept, look, read_samples
 from cifar_tui.tui.widgets.dataset_row import DatasetRow, PaneMessage, TransferBox
 from cifar_tui.tui.widgets.picture_views import Picture, PictureRow
@@ -42,7 +42,7 @@ _HELP = (
 )
 
 
-class DatasetPane(Vertical, can_focus=True):
+class DatasetPane(DatasetChoice, can_focus=True):
     """Status of the datasets, download of what is missing, and samples of the selected one."""
 
     BORDER_TITLE = "Dataset"
@@ -57,7 +57,6 @@ class DatasetPane(Vertical, can_focus=True):
         self._with_pictures = pictures
         self._status: dict[str, DatasetStatus] = {}
         self._free: int | None = None
-        self._selected = "cifar10"
         self._chosen = False
         self._transfer: Transfer | None = None
         self._fetching = ""
@@ -78,15 +77,11 @@ class DatasetPane(Vertical, can_focus=True):
 
     def on_mount(self) -> None:
         """Look at the disk, after the first paint."""
+        self.recall()
         self._paint()
         self.set_timer(0.05, self.refresh_status)
 
     # ---- for the app ----
-
-    @property
-    def selected(self) -> str:
-        """Name of the selected dataset."""
-        return self._selected
 
     @property
     def statuses(self) -> dict[str, DatasetStatus]:
@@ -193,7 +188,7 @@ class DatasetPane(Vertical, can_focus=True):
         self._status, self._free = found.status, found.free
         if found.error is not None and self._error is None:
             self._set_error(found.error)
-        if first and not self._chosen and self._state("cifar10") == "missing":
+        if first and not self._chosen and self._state(self._selected) == "missing":
             ready = [name for name in text.DATASETS[:2] if self._state(name) in {"ready", "unverified"}]
             self._selected = ready[0] if ready else self._selected
         self._paint()
@@ -219,14 +214,8 @@ class DatasetPane(Vertical, can_focus=True):
         if event.button.id == "cancel-download":
             self.action_cancel()
         elif event.button.id:
-            self.select(event.button.id.removeprefix("get-"))
+            self.choose(event.button.id.removeprefix("get-"))
             self.action_get()
-
-    def on_click(self, event: Click) -> None:
-        """A click on a row selects it."""
-        for node in event.widget.ancestors_with_self if event.widget is not None else ():
-            if isinstance(node, DatasetRow):
-                self.select(node.dataset)
 
     def on_focus(self, _event: Focus) -> None:
         """Look again: another program may have changed the disk."""
@@ -283,12 +272,6 @@ class DatasetPane(Vertical, can_focus=True):
             self._load_samples()
             return
         self._paint()
-
-    def action_move(self, by: int) -> None:
-        """Select the dataset above or below."""
-        place = text.DATASETS.index(self._selected) + by
-        if 0 <= place < len(text.DATASETS):
-            self.select(text.DATASETS[place])
 
     def action_hide_error(self) -> None:
         """Hide the message."""
