@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList
@@ -30,6 +31,9 @@ def _line(name: str, count: int, share: float) -> Content:
 class ClassList(OptionList):
     """All classes, then each with the number of its pictures."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Show", id="classes.show", tooltip="Show only the pictures of this class"),
+    ]
     BORDER_TITLE = "Classes"
     HELP_TEXT = "The classes of the split and how many pictures each has. Enter shows only those."
 

@@ -43,7 +43,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         Binding("up", "walk(-1,0)", "Up", id="matrix.up", show=False),
         Binding("down", "walk(1,0)", "Down", id="matrix.down", show=False),
         Binding("enter", "open", "Pictures", id="matrix.open", tooltip="The pictures behind the cell"),
-        Binding("m", "worst", "Worst mistake", id="matrix.worst", tooltip="To the greatest red cell"),
+        Binding("m", "worst", "Worst cell", id="matrix.worst", tooltip="To the greatest red cell"),
         Binding(
             "p", "percent", "Counts or %", id="matrix.percent", tooltip="Counts, or % of the row", show=False
         ),

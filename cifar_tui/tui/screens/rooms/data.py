@@ -46,16 +46,16 @@ class RoomData(DataChecks):
     """Datasets and classes at the left, pictures in the middle, the chosen one at the right."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "split", "Train or test", id="data.split", tooltip="Show the other split"),
+        Binding("escape", "close_index", "Close", id="data.close", tooltip="Back to the pictures"),
+        Binding("t", "split", "Split", id="data.split", tooltip="Train or test"),
         Binding("f", "class(1)", "Class", id="data.class", tooltip="Show only the next class"),
         Binding("F", "class(-1)", "Class back", id="data.class_back", show=False),
+        Binding("slash", "classes", "Classes", id="data.classes", tooltip="Choose a class from the list"),
         Binding("i", "index", "Go to index", id="data.index", tooltip="Type the number of a picture"),
         Binding("n", "shuffle", "Shuffle", id="data.shuffle", tooltip="Another order, drawn at random"),
         Binding("o", "in_order", "File order", id="data.order", tooltip="As in the files", show=False),
-        Binding("slash", "classes", "Classes", id="data.classes", tooltip="Choose a class from the list"),
         Binding("l", "labels", "Superclasses", id="data.labels", tooltip="Classes or superclasses"),
         Binding("v", "verify", "Verify", id="data.verify", tooltip="Hash every file again"),
-        Binding("escape", "close_index", "Close", id="data.close", show=False),
     ]
     HELP_TEXT = (
         "All pictures of the selected dataset as they lie on the disk, by split and class. "
