@@ -296,7 +296,7 @@ class Rooms(RunsHands):
         terminal.wait_for(rf"Steps +was 2_?000 +{STEPS}\b")
         self.room(4, "Runs")
         terminal.wait_until(lambda: self.has_frame("Runs") and self.listed() == runs, f"{runs}", SLOW)
-        assert ", by run up" in terminal.text
+        terminal.wait_for(", by run up")
         self.room(2, "Data")
         terminal.wait_for("CIFAR-100  train  all classes", SLOW)
 
