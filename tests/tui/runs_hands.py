@@ -30,11 +30,14 @@ class RunsHands(Hands):
             self.room(4, "Runs")
             self.wait_focus("Runs")
         terminal.wait_until(lambda: self.row_of(name), f"{name} in the list", SLOW)
+        self.wait_silent()  # a cursor that still moves is no place to act from
+        if self.is_at(name):
+            return
         if self.mouse:
             self.click(f" {name} ", rows=self.list_rows)
-        elif not self.is_at(name):
+        else:
             terminal.press(HOME)
-            terminal.pump(0.4)
+            self.wait_silent()
             if not self.is_at(name):
                 self.press_until(DOWN, lambda: self.is_at(name))
         terminal.wait_until(lambda: self.is_at(name), f"the cursor on {name}")
@@ -79,13 +82,21 @@ class RunsHands(Hands):
 
     def mark(self, name: str) -> None:
         """Mark a run, or not: space, or a click at the left edge."""
+        terminal = self.terminal
         self.go_to_run(name)
+        before = self.is_marked(name)
         if self.mouse:
             row = self.row_of(name)
             assert row is not None
-            self.terminal.click_at(self.terminal.box("Runs")[0] + 2, row)
+            terminal.click_at(terminal.box("Runs")[0] + 2, row)
         else:
-            self.terminal.press(" ")
+            terminal.press(" ")
+        terminal.wait_until(lambda: self.is_marked(name) != before, f"the mark of {name}")
+
+    def is_marked(self, name: str) -> bool:
+        """Whether the row of a run has a mark."""
+        row = self.row_of(name)
+        return row is not None and "◆" in self.terminal.row(row)
 
     def resume(self, name: str, stopped: int) -> None:
         """It trains here from where it stopped, until it is stopped again."""
