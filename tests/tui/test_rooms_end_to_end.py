@@ -257,9 +257,9 @@ class Rooms(RunsHands):
         self.command(F4, "Keys")
         terminal.wait_for("enter another key", SLOW)
         if self.mouse:
-            left, _right, top, _bottom = terminal.box("Keys")
+            left, _right, top, bottom = terminal.box("Keys")
             terminal.wheel_at(left + 4, top + 3, 30)
-            self.click("Commands  ", rows=(top, 1000), last=True)
+            self.click("Commands  ", rows=(top, bottom), last=True)
         else:
             terminal.press(f"{END}{UP}")
             terminal.wait_for("app.command_palette")
