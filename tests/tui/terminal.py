@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import signal
 import sys
 import termios
@@ -95,6 +96,18 @@ class Terminal:
             if show:
                 self._stream.feed(_PRIVATE.sub(b"", data))
         return True
+
+    def _read_rest(self) -> None:
+        """What was still on its way when the app ended, which `pexpect` takes for the end of it."""
+        while select.select([self.child.child_fd], [], [], 0.2)[0]:
+            try:
+                data = os.read(self.child.child_fd, 65536)
+            except OSError:  # nobody has the other end any more, and nothing is left
+                return
+            if not data:
+                return
+            self.raw += data
+            self._stream.feed(_PRIVATE.sub(b"", data))
 
     def resize(self, columns: int, lines: int) -> None:
         """Another size of the terminal; the app paints anew."""
@@ -199,6 +212,7 @@ class Terminal:
             if not self.pump(0.05) or not self.child.isalive():
                 break
         self.pump(5.0)  # to the end of what it wrote
+        self._read_rest()
         end = time.monotonic() + 1.0
         while self.child.isalive() and time.monotonic() < end:
             time.sleep(0.02)
