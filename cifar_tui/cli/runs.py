@@ -32,10 +32,11 @@ def list_command(
     """List the runs, newest first."""
     if sort not in SORTS:
         raise UsageError(f'--sort is "{safe_text(sort, 40)}"', hint=did_you_mean(sort, SORTS))
-    from cifar_tui.runs.report import summaries
+    from cifar_tui.runs.report import Later, summaries
 
     folder = common.runs_dir(runs_dir)
-    found = summaries(folder)
+    later = Later()
+    found = summaries(folder, later=later)
     if sort == "best":
         found.sort(key=lambda each: -1 if each.best_test_accuracy is None else each.best_test_accuracy)
         found.reverse()
@@ -44,12 +45,14 @@ def list_command(
     if as_json:
         common.print_json([each.to_json() for each in found])
     elif found:
-        print(_list_table(found))
+        print(_list_table(found), flush=True)
     else:
         common.say(
             f"there are no runs in {safe_text(folder)} yet; the first one: "
             + common.command("demo", runs_dir=runs_dir)
         )
+    for save in later:  # the list is in sight already
+        save()
 
 
 @app.command(epilog="Example: cifar-tui runs show fnn-cifar10-1")

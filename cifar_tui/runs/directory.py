@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class RunDirectory:
     root: Path
     id: str
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The run's folder."""
         return self.root / self.id

@@ -18,6 +18,7 @@ from cifar_tui.errors import CannotCreateError
 from cifar_tui.fsio import FOLDER_MODE, fsync_folder, leftover_owner, process_alive, temporary_beside
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a planted FIFO must not block
+_BLOCK = 1 << 16
 _in_use: set[Path] = set()  # temporary folders this process is working on
 
 
@@ -48,11 +49,18 @@ def read_regular(path: Path | str, limit: int, *, follow: bool = True, dir_fd: i
     Raises:
         OSError: as `open_regular`; EFBIG where the file is larger than `limit`.
     """
-    with os.fdopen(open_regular(path, follow=follow, dir_fd=dir_fd), "rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
+    descriptor = open_regular(path, follow=follow, dir_fd=dir_fd)
+    try:  # without a file object: a list of runs reads thousands of small files
+        blocks: list[bytes] = []
+        left = limit + 1
+        while left and (block := os.read(descriptor, min(left, _BLOCK))):
+            blocks.append(block)
+            left -= len(block)
+    finally:
+        os.close(descriptor)
+    if not left:
         raise OSError(errno.EFBIG, f"larger than {limit:,} bytes", str(path))
-    return data
+    return b"".join(blocks)
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -62,7 +70,7 @@ def parse_object(data: bytes) -> dict[str, Any]:
         ValueError: anything else, NaN and nesting beyond the parser's depth included.
     """
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = _strict_json.decode(data.decode(json.detect_encoding(data), "surrogatepass"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
@@ -166,3 +174,6 @@ def sweep_leftovers(folder: Path, *, older_than: float = 0.0) -> int:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_strict_json = json.JSONDecoder(parse_constant=_refuse_constant)

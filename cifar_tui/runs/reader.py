@@ -174,9 +174,10 @@ def line_start(descriptor: int, end: int) -> int:
 
 def _read_file(descriptor: int, progress_limit: int | None, end: int | None) -> ReadResult:
     """The events of an open file, which is closed, up to offset `end` (None for all)."""
-    with os.fdopen(descriptor, "rb", buffering=1 << 20) as file:
+    size = os.fstat(descriptor).st_size if end is None else end
+    buffering = min(1 << 20, max(_BLOCK, size))  # most files of thousands are small
+    with os.fdopen(descriptor, "rb", buffering=buffering) as file:
         file.seek(0)
-        size = os.fstat(file.fileno()).st_size if end is None else end
         stride = 1
         if progress_limit is not None:
             stride = max(1, size // (_PROGRESS_BYTES * max(1, progress_limit)))

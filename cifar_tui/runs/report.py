@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -33,7 +33,10 @@ State = Literal[
     "new",
     "damaged",
 ]
+Later = list[Callable[[], None]]
 _CACHE_SCHEMA = 2
+_WATCHED = ("run.json", "events.jsonl", "checkpoints", "run.lock")
+_STAMP = 3  # numbers about one of them
 _CACHE_LIMIT = 1 << 20
 _REPORT_LIMIT = 256 << 20
 
@@ -80,7 +83,7 @@ class RunSummary:
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON values."""
-        return dataclasses.asdict(self)
+        return dict(vars(self))
 
 
 @dataclass
@@ -141,31 +144,54 @@ def fold_run(run: RunDirectory) -> Fold:
     return fold(read_events(run.events_path, progress_limit=1).events)
 
 
-def summarise(run: RunDirectory) -> RunSummary:
+def stamps(run: RunDirectory) -> list[int]:
+    """Numbers that change with the files of a run that its summary depends on; zeros for a missing one."""
+    found = []
+    base = str(run.path)
+    for name in _WATCHED:
+        try:
+            status = os.stat(f"{base}/{name}")  # noqa: PTH116 - thousands of runs: no Path objects
+            found += [status.st_size, status.st_mtime_ns, status.st_ino]
+        except OSError:
+            found += [0] * _STAMP
+    return found
+
+
+def summarise(run: RunDirectory, *, seen: list[int] | None = None, later: Later | None = None) -> RunSummary:
     """The summary of a run. Never raises for damage: that is a state.
 
     What the events say is kept in ``.summary.json`` until a file of the run changes.
+
+    Args:
+        run: the run.
+        seen: its `stamps`, where they were taken just now.
+        later: where given, writing ``.summary.json`` is added to it instead of done: to make thousands of
+            files takes longer than to read them.
     """
-    key = _cache_key(run)
+    seen = stamps(run) if seen is None else seen
+    key = [_CACHE_SCHEMA, *seen[:-_STAMP]]  # without the lock
     summary = _read_cache(run, key)
     if summary is None:
-        summary = _compute(run)
+        computed = summary = _compute(run)
         if summary.state != "damaged":
-            _write_cache(run, key, summary)
-    if summary.state != "damaged":
+            if later is None:
+                _write_cache(run, key, summary)
+            else:
+                later.append(lambda: _write_cache(run, key, computed))
+    if summary.state != "damaged" and any(seen[-_STAMP:]):
         held = held_state(run)
         if held is not None and held != "crashed":
             summary = dataclasses.replace(summary, state=cast("State", held))
     return summary
 
 
-def summaries(runs_dir: Path) -> list[RunSummary]:
-    """The summaries of all runs, newest first.
+def summaries(runs_dir: Path, *, later: Later | None = None) -> list[RunSummary]:
+    """The summaries of all runs, newest first; `later` as for `summarise`.
 
     Raises:
         CifarTuiError: the folder cannot be read; a missing one has no runs.
     """
-    found = [summarise(run) for run in iterate_runs(runs_dir)]
+    found = [summarise(run, later=later) for run in iterate_runs(runs_dir)]
     found.sort(key=lambda summary: (summary.created, summary.run), reverse=True)
     return found
 
@@ -302,18 +328,6 @@ def _text(value: object) -> str:
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def _cache_key(run: RunDirectory) -> list[int]:
-    key = [_CACHE_SCHEMA]
-    base = str(run.path)
-    for name in ("run.json", "events.jsonl", "checkpoints"):
-        try:
-            status = os.stat(f"{base}/{name}")  # noqa: PTH116 - thousands of runs: no Path objects
-            key += [status.st_size, status.st_mtime_ns, status.st_ino]
-        except OSError:
-            key += [0, 0, 0]
-    return key
 
 
 def _cache_path(run: RunDirectory) -> Path:

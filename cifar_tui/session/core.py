@@ -185,6 +185,7 @@ class Session:
         self._attend(stack, run)
         self.run_id = run.id
         self._recorder = Recorder(run)
+        stack.callback(run_report.summarise, run)  # once the record is closed: lists of runs then read little
         stack.callback(self._recorder.close)
 
     def _prepare(self, config: RunConfig, threads: int = 0) -> tuple[Dataset, TrainingData, Device]:

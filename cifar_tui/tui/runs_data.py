@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from cifar_tui.errors import CifarTuiError
 from cifar_tui.runs.directory import RunDirectory, iterate_runs
 from cifar_tui.runs.liveness import LIVE, held_state
 from cifar_tui.runs.reader import Tail
-from cifar_tui.runs.report import Fold, RunSummary, fold, fold_run, summarise
+from cifar_tui.runs.report import Fold, Later, RunSummary, fold, fold_run, stamps, summarise
 
 if TYPE_CHECKING:
     from cifar_tui.runs.compare import Comparison
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 FOLLOWED = 32  # runs in training whose events are followed line by line; more are read anew at each look
 PART_SECONDS = 0.5  # a first look that takes longer shows what it has
-_WATCHED = ("run.json", "events.jsonl", "checkpoints", "run.lock")
 
 
 class Follower:
@@ -74,11 +72,14 @@ class RunsReader:
         self._known: dict[str, tuple[list[int], RunSummary]] = {}
         self._followers: dict[str, Follower] = {}
 
-    def look(self, part: Callable[[list[RunSummary]], object] | None = None) -> list[RunSummary]:
+    def look(
+        self, part: Callable[[list[RunSummary]], object] | None = None, *, later: Later | None = None
+    ) -> list[RunSummary]:
         """All runs, in no order.
 
         Args:
             part: called with the runs so far where the look takes long.
+            later: as for `summarise`.
 
         Raises:
             CifarTuiError: the folder cannot be read; a missing one has no runs.
@@ -86,14 +87,14 @@ class RunsReader:
         found: dict[str, tuple[list[int], RunSummary]] = {}
         due = time.monotonic() + PART_SECONDS
         for run in iterate_runs(self.folder):
-            key = _key(run)
+            key = stamps(run)
             known = self._known.get(run.id)
             if run.id in self._followers or (known is not None and known[1].state in LIVE):
                 found[run.id] = (key, self._follow(run))
             elif known is not None and known[0] == key:
                 found[run.id] = known
             else:
-                found[run.id] = (key, summarise(run))
+                found[run.id] = (key, summarise(run, seen=key, later=later))
             if part is not None and time.monotonic() >= due:
                 part([summary for _, summary in found.values()])
                 due = time.monotonic() + 4 * PART_SECONDS
@@ -130,18 +131,6 @@ class RunsReader:
         if summary.state not in LIVE:
             self._followers.pop(run.id).close()
         return summary
-
-
-def _key(run: RunDirectory) -> list[int]:
-    key = []
-    base = str(run.path)
-    for name in _WATCHED:
-        try:
-            status = os.stat(f"{base}/{name}")  # noqa: PTH116 - thousands of runs: no Path objects
-            key += [status.st_size, status.st_mtime_ns, status.st_ino]
-        except OSError:
-            key += [0, 0, 0]
-    return key
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,9 @@ def test_a_look_reads_only_runs_that_changed(tmp_path: Path, monkeypatch: pytest
     from cifar_tui.tui import runs_data
 
     real = runs_data.summarise
-    monkeypatch.setattr(runs_data, "summarise", lambda run: (read.append(run.id), real(run))[1])
+    monkeypatch.setattr(
+        runs_data, "summarise", lambda run, **more: (read.append(run.id), real(run, **more))[1]
+    )
     assert len(reader.look()) == 3
     assert read == []
     with Recorder(RunDirectory(tmp_path, "b")) as recorder:

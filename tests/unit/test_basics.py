@@ -141,6 +141,24 @@ def test_an_event_with_a_nan_becomes_null() -> None:
     assert values["loss_max"] is None
 
 
+EVALUATION = {
+    "event": "evaluation",
+    "step": 1,
+    "epoch": 0.5,
+    "split": "test",
+    "examples": 3,
+    "loss": None,
+    "accuracy": 1,
+    "top5": 1.0,
+    "confusion": [[1, 2], []],
+    "seconds": 0.1,
+}
+
+
+def test_an_event_may_have_whole_numbers_for_fractions_null_and_empty_rows() -> None:
+    assert events.to_json(events.from_json(EVALUATION)).items() >= EVALUATION.items()
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -151,6 +169,13 @@ def test_an_event_with_a_nan_becomes_null() -> None:
         {"event": ["note"]},
         {"event": "note", "level": "loud", "id": "x", "text": "y"},
         {"event": "progress", "step": "1"},
+        {**EVALUATION, "confusion": [[1, True]]},
+        {**EVALUATION, "confusion": [[1, 1 << 63]]},
+        {**EVALUATION, "confusion": [[1, 2.0]]},
+        {**EVALUATION, "confusion": [1]},
+        {**EVALUATION, "accuracy": True},
+        {**EVALUATION, "loss": "low"},
+        {**EVALUATION, "step": 1 << 63},
     ],
 )
 def test_what_is_no_event_is_a_value_error(bad: object) -> None:

@@ -170,6 +170,22 @@ def test_a_summary_is_kept_until_something_changes(
     assert summarise(run).checkpoints == 1
 
 
+def test_a_summary_can_be_kept_later_and_counts_only_while_nothing_changed(run: RunDirectory) -> None:
+    record(run, started(), evaluation(10, 0.5), ended(10))
+    later: report.Later = []
+    first = summarise(run, later=later)
+    cache = run.path / ".summary.json"
+    assert len(later) == 1 and not cache.exists()
+    later[0]()
+    assert cache.exists()
+    assert summarise(run, later=later) == first and len(later) == 1
+    record(run, started(10), ended(20))
+    assert summarise(run, later=later).step == 20
+    record(run, started(20), ended(30))
+    later[1]()  # it is of an older state
+    assert summarise(run).step == 30
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -14,8 +14,10 @@ from textual.content import Content
 from textual.events import Resize, Show
 from textual.message import Message
 from textual.widgets import Button, Input, Static
+from textual.worker import get_current_worker
 
 from cifar_tui.errors import CifarTuiError
+from cifar_tui.runs.report import Later
 from cifar_tui.text import safe_text
 from cifar_tui.tui.messages import CopyRequested
 from cifar_tui.tui.runs_data import RunsReader
@@ -167,12 +169,17 @@ class RoomRuns(RunsDeeds):
                 if found := self._reader.look_at_live():
                     self.post_message(self._Found(found, None, 0.0, whole=False))
                 return
-            first = not self._looked
+            first, later = not self._looked, Later()
             try:
-                runs = self._reader.look(self._part if first else None)
+                runs = self._reader.look(self._part if first else None, later=later)
                 self.post_message(self._Found(runs, None, time.monotonic() - began, whole=True))
             except CifarTuiError as caught:
                 self.post_message(self._Found([], caught, time.monotonic() - began, whole=True))
+            worker = get_current_worker()
+            for save in later:
+                if worker.is_cancelled:  # the app ends
+                    break
+                save()
         finally:
             self._reading.release()
 
