@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from textual.containers import VerticalScroll
 from textual.events import Hide, Show
 from textual.message import Message
+from textual.screen import Screen
 from textual.timer import Timer
 
 from cifar_tui.errors import CifarTuiError
@@ -57,6 +58,7 @@ class Examining(VerticalScroll):
         self.dataset: Dataset | None = None
         self._taken = 0
         self._timer: Timer | None = None
+        self._let_go = False  # of the pictures, as the room is not looked at
 
     def exam_changed(self) -> None:
         """Show how far it is; the room does that."""
@@ -141,13 +143,25 @@ class Examining(VerticalScroll):
 
     # ---- pictures are in memory only while they are looked at ----
 
+    def on_mount(self) -> None:
+        """Hear of every layout: shown again soon after a scroll, a widget may get no Show from Textual."""
+        self.screen.screen_layout_refresh_signal.subscribe(self, self._laid_out)
+
+    def _laid_out(self, _screen: Screen[object]) -> None:
+        if self._let_go and self.display and self.is_on_screen:
+            self._read_again()
+
     def on_hide(self, _event: Hide) -> None:
         """Let go of the pictures."""
-        self.dataset = None
+        self.dataset, self._let_go = None, True
         self.exam_changed()
 
     def on_show(self, _event: Show) -> None:
         """Read them again."""
+        self._read_again()
+
+    def _read_again(self) -> None:
+        self._let_go = False
         if self.dataset is None and self.answers:
             run, folder = self._run, data_folder(self.app)
             described = next(iter(self.answers.values())).dataset
