@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
-from textual.events import Click, Resize
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
 from cifar_tui.charts.cells import cell_width
 from cifar_tui.tui.answer_data import Said, percent, said_of
-from cifar_tui.tui.widgets.cached_lines import CachedLines
+from cifar_tui.tui.widgets.picture_cards import PITCH_Y, PictureCards, movements
 from cifar_tui.tui.widgets.picture_views import (
     THUMB_HEIGHT,
     THUMB_WIDTH,
     colour,
     padded,
-    picture_strips,
     short_name,
-    thumb,
 )
 
 if TYPE_CHECKING:
@@ -35,26 +30,15 @@ if TYPE_CHECKING:
     from cifar_tui.datasets.split import Split
     from cifar_tui.session.evaluate import Answered
 
-CARD_WIDTH, PITCH_Y = 40, THUMB_HEIGHT + 1
+CARD_WIDTH = 40
 _WIDEST_TEXT = 34
-_CACHE = 64  # thumbs; whole lines are kept too
 SIGNS = {"true": "✓ ", "said": "✕ ", "": "  "}
 
 
-class Gallery(CachedLines, can_focus=True):
+class Gallery(PictureCards, can_focus=True):
     """Cards in columns; the cursor has a bar at its left and an accent number."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "Left", id="gallery.left", show=False),
-        Binding("right", "step(1)", "Right", id="gallery.right", show=False),
-        Binding("up", "line(-1)", "Up", id="gallery.up", show=False),
-        Binding("down", "line(1)", "Down", id="gallery.down", show=False),
-        Binding("pageup", "page(-1)", "Page up", id="gallery.page_up", show=False),
-        Binding("pagedown", "page(1)", "Page down", id="gallery.page_down", show=False),
-        Binding("home", "jump(0)", "First", id="gallery.first", show=False),
-        Binding("end", "jump(-1)", "Last", id="gallery.last", show=False),
-        Binding("enter", "zoom", "Zoom", id="gallery.zoom", tooltip="Show every pixel, as large as it fits"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = movements("gallery")
     HELP_TEXT = (
         "Pictures with what the model said of them: the five most likely classes with their probabilities in "
         "percent. A tick marks the true class, a cross what was said instead. Arrows move, enter zooms; the "
@@ -82,13 +66,10 @@ class Gallery(CachedLines, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._split: Split | None = None
         self._answered: Answered | None = None
         self._places: NDArray[np.int64] | None = None
         self._names: tuple[str, ...] = ()
         self._name_width = 10
-        self._cursor = 0
-        self._strips = lru_cache(maxsize=_CACHE)(self._thumb_rows)
 
     # ---- content ----
 
@@ -111,22 +92,13 @@ class Gallery(CachedLines, can_focus=True):
         self._names = () if split is None else split.names
         longest = max((cell_width(short_name(name)) for name in self._names), default=0)
         self._name_width = max(5, min(10, longest))
-        self._strips.cache_clear()
-        self.forget_lines()
-        self._cursor = 0
-        self._lay_out()
-        self.move_to(cursor)
+        self.begin_at(cursor)
 
     @property
     def count(self) -> int:
         """How many pictures are shown."""
         whole = self._split is not None and self._answered is not None and self._places is not None
         return len(self._places) if whole and self._places is not None else 0
-
-    @property
-    def cursor(self) -> int:
-        """Place of the cursor among the shown pictures."""
-        return self._cursor
 
     @property
     def place(self) -> int | None:
@@ -146,14 +118,12 @@ class Gallery(CachedLines, can_focus=True):
         return min(first + 1, self.count), min(first + rows * self.columns, self.count)
 
     @property
-    def _inner_width(self) -> int:
-        return max(1, self.scrollable_content_region.width)
+    def pitch_x(self) -> int:
+        """Columns of the terminal from one card to the next."""
+        return max(1, self._inner_width // self.columns)
 
-    def move_to(self, cursor: int) -> None:
-        """Put the cursor on a place among the shown pictures, and scroll there."""
-        self._cursor = max(0, min(cursor, self.count - 1))
-        self._reveal()
-        self.refresh()
+    def tell_moved(self) -> None:
+        """Post which picture is under the cursor."""
         self.post_message(self.Moved(self, self.place))
 
     def _reveal(self) -> None:
@@ -164,23 +134,7 @@ class Gallery(CachedLines, can_focus=True):
         lines = -(-self.count // self.columns)
         self.virtual_size = Size(self._inner_width, max(0, lines * PITCH_Y - 1))
 
-    def on_resize(self, _event: Resize) -> None:
-        """Another number of columns."""
-        self._lay_out()
-        if self.count:
-            self._reveal()
-
     # ---- drawing ----
-
-    def _thumb_rows(self, index: int) -> list[list[Segment]]:
-        assert self._split is not None
-        return picture_strips(thumb(self._split.images[index]), not self.app.no_color)
-
-    def line_key(self, y: int) -> Hashable:
-        """The cursor, where it is in this line."""
-        line = (y + self.scroll_offset.y) // PITCH_Y
-        here = self._cursor if self._cursor // self.columns == line else -1
-        return here, here >= 0 and self.has_focus
 
     def render_line(self, y: int) -> Strip:
         """One row of cells of what is seen."""
@@ -243,42 +197,13 @@ class Gallery(CachedLines, can_focus=True):
     def _class_name(self, label: int) -> str:
         return short_name(self._names[label]) if 0 <= label < len(self._names) else f"class {label}"
 
-    # ---- keys and mouse ----
-
-    def on_click(self, event: Click) -> None:
-        """A click moves the cursor, a second one zooms."""
-        spot = event.get_content_offset(self)
-        if spot is None or not self.count:
-            return
-        column = min(spot.x // max(1, self._inner_width // self.columns), self.columns - 1)
-        number = (spot.y + self.scroll_offset.y) // PITCH_Y * self.columns + column
-        if number < self.count:
-            self.move_to(number)
-            if event.chain > 1:
-                self.action_zoom()
+    # ---- keys ----
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Pictures are needed."""
         if action == "zoom":
             return self.count > 0
         return super().check_action(action, parameters)
-
-    def action_step(self, by: int) -> None:
-        """One picture on or back."""
-        self.move_to(self._cursor + by)
-
-    def action_line(self, by: int) -> None:
-        """One row up or down."""
-        if 0 <= self._cursor + by * self.columns < self.count:
-            self.move_to(self._cursor + by * self.columns)
-
-    def action_page(self, by: int) -> None:
-        """One screen up or down."""
-        self.move_to(self._cursor + by * self.columns * max(1, self.size.height // PITCH_Y))
-
-    def action_jump(self, place: int) -> None:
-        """To the first or, with -1, the last picture."""
-        self.move_to(self.count - 1 if place < 0 else place)
 
     def action_zoom(self) -> None:
         """Ask for a closer look."""

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.events import Click, Resize
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from cifar_tui.tui.widgets.cached_lines import CachedLines
+from cifar_tui.tui.widgets.picture_cards import PITCH_Y, PictureCards, movements
 from cifar_tui.tui.widgets.picture_views import (
     THUMB_HEIGHT,
     THUMB_WIDTH,
     colour,
     padded,
-    picture_strips,
-    thumb,
 )
 
 if TYPE_CHECKING:
@@ -30,26 +25,17 @@ if TYPE_CHECKING:
 
     from cifar_tui.datasets.split import Split
 
-PITCH_X, PITCH_Y = THUMB_WIDTH + 1, THUMB_HEIGHT + 1
-_CACHE = 64  # thumbs; whole lines are kept too
+PITCH_X = THUMB_WIDTH + 1
 
 
 _AUGMENT = "Show what augmentation makes of this picture"
 
 
-class SamplesGrid(CachedLines, can_focus=True):
+class SamplesGrid(PictureCards, can_focus=True):
     """Thumbs with label and index; the cursor has a bar at both sides and an accent label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "Left", id="samples.left", show=False),
-        Binding("right", "step(1)", "Right", id="samples.right", show=False),
-        Binding("up", "line(-1)", "Up", id="samples.up", show=False),
-        Binding("down", "line(1)", "Down", id="samples.down", show=False),
-        Binding("pageup", "page(-1)", "Page up", id="samples.page_up", show=False),
-        Binding("pagedown", "page(1)", "Page down", id="samples.page_down", show=False),
-        Binding("home", "jump(0)", "First", id="samples.first", show=False),
-        Binding("end", "jump(-1)", "Last", id="samples.last", show=False),
-        Binding("enter", "zoom", "Zoom", id="samples.zoom", tooltip="Show every pixel, as large as it fits"),
+        *movements("samples"),
         Binding("a", "augment", "Augment", id="samples.augment", show=False, tooltip=_AUGMENT),
     ]
     HELP_TEXT = (
@@ -73,10 +59,7 @@ class SamplesGrid(CachedLines, can_focus=True):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._split: Split | None = None
         self._rows: NDArray[np.int64] | None = None
-        self._cursor = 0
-        self._strips = lru_cache(maxsize=_CACHE)(self._thumb_rows)
 
     # ---- content ----
 
@@ -89,21 +72,12 @@ class SamplesGrid(CachedLines, can_focus=True):
             cursor: place in `rows` to begin at.
         """
         self._split, self._rows = split, rows
-        self._strips.cache_clear()
-        self.forget_lines()
-        self._cursor = 0
-        self._lay_out()
-        self.move_to(cursor)
+        self.begin_at(cursor)
 
     @property
     def count(self) -> int:
         """How many pictures are shown."""
         return 0 if self._rows is None else len(self._rows)
-
-    @property
-    def cursor(self) -> int:
-        """Place of the cursor among the shown pictures."""
-        return self._cursor
 
     @property
     def index(self) -> int | None:
@@ -116,15 +90,12 @@ class SamplesGrid(CachedLines, can_focus=True):
         return max(1, (self._inner_width - 1) // PITCH_X)
 
     @property
-    def _inner_width(self) -> int:
-        return max(1, self.scrollable_content_region.width)
+    def pitch_x(self) -> int:
+        """Columns of the terminal from one picture to the next."""
+        return PITCH_X
 
-    def move_to(self, cursor: int) -> None:
-        """Put the cursor on a place among the shown pictures, and scroll there."""
-        self._cursor = max(0, min(cursor, self.count - 1))
-        top = self._cursor // self.columns * PITCH_Y
-        self.scroll_to_region(Region(0, top, 1, PITCH_Y), animate=False, force=True)
-        self.refresh()
+    def tell_moved(self) -> None:
+        """Post which picture is under the cursor."""
         self.post_message(self.Moved(self.index))
 
     def place_of(self, index: int) -> int | None:
@@ -138,24 +109,11 @@ class SamplesGrid(CachedLines, can_focus=True):
         lines = -(-self.count // self.columns)
         self.virtual_size = Size(self._inner_width, lines * PITCH_Y)
 
-    def on_resize(self, _event: Resize) -> None:
-        """Another number of columns."""
-        self._lay_out()
-        if self.count:
-            top = self._cursor // self.columns * PITCH_Y
-            self.scroll_to_region(Region(0, top, 1, PITCH_Y), animate=False, force=True)
+    def _reveal(self) -> None:
+        top = self._cursor // self.columns * PITCH_Y
+        self.scroll_to_region(Region(0, top, 1, PITCH_Y), animate=False, force=True)
 
     # ---- drawing ----
-
-    def _thumb_rows(self, index: int) -> list[list[Segment]]:
-        assert self._split is not None
-        return picture_strips(thumb(self._split.images[index]), not self.app.no_color)
-
-    def line_key(self, y: int) -> Hashable:
-        """The cursor, where it is in this line."""
-        line = (y + self.scroll_offset.y) // PITCH_Y
-        here = self._cursor if self._cursor // self.columns == line else -1
-        return here, here >= 0 and self.has_focus
 
     def render_line(self, y: int) -> Strip:
         """One row of cells of what is seen."""
@@ -195,36 +153,7 @@ class SamplesGrid(CachedLines, can_focus=True):
         label = base + Style(color=colour(self, "accent"), bold=True) if here else base
         return [Segment(f"{name} ", label), Segment(number, base + Style(color=colour(self, "muted")))]
 
-    # ---- keys and mouse ----
-
-    def on_click(self, event: Click) -> None:
-        """A click moves the cursor, a second one zooms."""
-        spot = event.get_content_offset(self)
-        if spot is None:
-            return
-        column = min(spot.x // PITCH_X, self.columns - 1)
-        place = (spot.y + self.scroll_offset.y) // PITCH_Y * self.columns + column
-        if place < self.count:
-            self.move_to(place)
-            if event.chain > 1:
-                self.action_zoom()
-
-    def action_step(self, by: int) -> None:
-        """One picture on or back."""
-        self.move_to(self._cursor + by)
-
-    def action_line(self, by: int) -> None:
-        """One row up or down."""
-        if 0 <= self._cursor + by * self.columns < self.count:
-            self.move_to(self._cursor + by * self.columns)
-
-    def action_page(self, by: int) -> None:
-        """One screen up or down."""
-        self.move_to(self._cursor + by * self.columns * max(1, self.size.height // PITCH_Y))
-
-    def action_jump(self, place: int) -> None:
-        """To the first or, with -1, the last picture."""
-        self.move_to(self.count - 1 if place < 0 else place)
+    # ---- keys ----
 
     def action_zoom(self) -> None:
         """Ask for a closer look."""
