@@ -277,6 +277,7 @@ class Rooms(RunsHands):
 
     def quit(self) -> None:
         """By footer where there is room for it, else by palette; the terminal is given back."""
+        self.wait_silent(1.0)
         if self.mouse and self.spot("q Quit", last=True) is not None:
             self.click("q Quit", last=True)
         else:
