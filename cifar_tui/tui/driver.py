@@ -11,7 +11,7 @@ import contextlib
 import os
 import selectors
 from codecs import getincrementaldecoder
-from queue import Empty, Full
+from queue import Empty, Full, Queue
 from typing import Any
 
 from textual._xterm_parser import XTermParser
@@ -19,6 +19,12 @@ from textual.drivers.linux_driver import LinuxDriver
 
 READ_BYTES = 4096
 JOIN_SECONDS = 0.4
+
+
+def _empty(queue: Queue[str | None]) -> None:
+    with contextlib.suppress(Empty):
+        while True:
+            queue.get_nowait()
 
 
 class TerminalDriver(LinuxDriver):
@@ -35,8 +41,10 @@ class TerminalDriver(LinuxDriver):
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def stop_application_mode(self) -> None:
-        """Give it back."""
+        """Give it back; frames that wait to be written are of no use any more."""
         self._active = False
+        if self._writer_thread is not None:
+            _empty(self._writer_thread._queue)
         super().stop_application_mode()
 
     def _sigcont_application(self, *_: object) -> None:
@@ -77,9 +85,7 @@ class TerminalDriver(LinuxDriver):
         try:
             writer._queue.put(None, timeout=JOIN_SECONDS)
         except Full:
-            with contextlib.suppress(Empty):
-                while True:
-                    writer._queue.get_nowait()
+            _empty(writer._queue)
             with contextlib.suppress(Full):
                 writer._queue.put_nowait(None)
         writer.join(JOIN_SECONDS)

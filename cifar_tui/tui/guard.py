@@ -12,12 +12,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 SAVE_SECONDS = 1.7  # for the training to save after a signal
+RESTORE_SECONDS = 0.3
 LEAVE_SECONDS = 0.5  # for the app to restore the terminal after that
+WRITER = "textual-output"  # the name of the thread that writes to the terminal
+WAKE = getattr(signal, "SIGURG", 0)  # ignored by all others
 CAUGHT = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 # Each mode that the app or Textual may switch on, off again: bracketed paste, in-band resize, mouse in all
@@ -42,15 +45,16 @@ def terminal_state(descriptor: int = 0) -> list[Any] | None:
 
 
 def restore_terminal(state: list[Any] | None, descriptor: int = 0) -> None:
-    """Give the terminal back as it was, without ever waiting for it."""
-    with contextlib.suppress(Exception):
-        import termios
+    """Give the terminal back as it was, without waiting longer than `RESTORE_SECONDS` for it.
 
-        termios.tcflush(descriptor, termios.TCOFLUSH)  # what nobody reads must not keep us
-    with contextlib.suppress(Exception):
+    A thread that waits in a write to a terminal that nobody reads holds a lock that no other write gets past.
+    A signal wakes it, and as its descriptor does not wait any more, it is refused.
+    """
+    threading.excepthook = lambda _arguments: None  # of the thread that is refused
+    with contextlib.suppress(Exception), _unblocked():
         target = os.open(os.ttyname(descriptor), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
         try:
-            os.write(target, RESET.encode("ascii"))
+            _write_past(target, RESET.encode("ascii"))
         finally:
             os.close(target)
     if state is not None:
@@ -58,6 +62,44 @@ def restore_terminal(state: list[Any] | None, descriptor: int = 0) -> None:
             import termios
 
             termios.tcsetattr(descriptor, termios.TCSANOW, state)
+
+
+@contextlib.contextmanager
+def _unblocked() -> Iterator[None]:
+    """No write of this process to a terminal waits; the terminal's other users get its flags back."""
+    import fcntl
+
+    before: dict[int, int] = {}
+    for number in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            if os.isatty(number):
+                before[number] = fcntl.fcntl(number, fcntl.F_GETFL)
+    for number, flags in before.items():
+        fcntl.fcntl(number, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        for number, flags in before.items():
+            fcntl.fcntl(number, fcntl.F_SETFL, flags)
+
+
+def _write_past(target: int, data: bytes) -> None:
+    """Write all of `data` to a terminal that is not read, in place of what waits there."""
+    import termios
+
+    deadline = time.monotonic() + RESTORE_SECONDS
+    while data and time.monotonic() < deadline:
+        for thread in threading.enumerate():
+            if thread.name == WRITER and thread.ident is not None:
+                signal.pthread_kill(thread.ident, WAKE)
+        time.sleep(0.01)  # it goes
+        termios.tcflush(target, termios.TCOFLUSH)
+        with contextlib.suppress(BlockingIOError):
+            data = data[os.write(target, data) :]
+
+
+def _woken(_number: int, _frame: FrameType | None) -> None:
+    """What a thread was waiting for is over; a signal without a handler would not end it."""
 
 
 class Guard:
@@ -88,6 +130,8 @@ class Guard:
         for number in CAUGHT:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
+        if WAKE:
+            signal.signal(WAKE, _woken)
         self._thread.start()
         return self
 

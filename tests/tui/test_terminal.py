@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,25 @@ def test_a_folder_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) -> No
         assert terminal.wait_end() == 2
         terminal.assert_restored()
         assert b"is no folder name" in terminal.raw and b"Traceback" not in terminal.raw
+
+
+def test_the_terminal_is_restored_although_output_that_nobody_read_still_waits(tmp_path: Path) -> None:
+    code = """
+import os, sys, threading, time
+from cifar_tui.tui.guard import WRITER, Guard, restore_terminal, terminal_state
+
+def write():
+    while True:
+        sys.__stderr__.write("frame " * 20_000)
+
+with Guard(lambda _number: None, lambda: True, lambda: None):
+    threading.Thread(target=write, name=WRITER, daemon=True).start()
+    time.sleep(0.5)
+    restore_terminal(terminal_state())
+    os._exit(0 if all(os.get_blocking(number) for number in (0, 1, 2)) else 3)
+"""
+    with Terminal(tmp_path, code=code) as terminal:
+        time.sleep(3.0)  # nobody reads
+        assert terminal.wait_end() == 0, "the descriptors wait again, as their other users expect"
+        terminal.assert_restored()
+        assert b"Traceback" not in terminal.raw
