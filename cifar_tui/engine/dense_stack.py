@@ -123,7 +123,7 @@ def forward(rows: Tensor, stack: Stack, gains: List[Tensor], kept: Kept, shape: 
             kept.noises.append(noise)
             active = active * noise
         kept.inputs.append(active)
-    return torch.addmm(stack.biases[last], kept.inputs[last], stack.weights[last].t())
+    return torch.nn.functional.linear(kept.inputs[last], stack.weights[last], stack.biases[last])
 
 
 def backward(

@@ -53,7 +53,7 @@ def dense(rows: Tensor, weight: Tensor, bias: Tensor, onednn: bool) -> Tensor:
     """``rows @ weight.T + bias``."""
     if is_wide(rows, weight.size(0), onednn):
         return onednn_product(rows, weight, bias)
-    return torch.addmm(bias, rows, weight.t())  # rounds as eager steps do more nearly than `linear`
+    return torch.nn.functional.linear(rows, weight, bias)
 
 
 def first_dense(rows: Tensor, weight: Tensor, bias: Tensor, onednn: bool, threads: int) -> Tensor:
