@@ -7,14 +7,16 @@ dense and norm, then activation and dense to the logits.
 """
 
 # TorchScript reads the annotations, so they are real, and spelled as it wants them.
-# ruff: noqa: UP006, UP035
+# ruff: noqa: UP006, UP035, UP045
 
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 import torch
 from torch import Tensor
 
-from cifar_tui.engine.products import dense, dense_input, first_dense, first_weight, hidden_weights
+HAS_ONEDNN: bool = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+    torch.ops.mkldnn, "_linear_pointwise"
+)
 
 
 class Stack(NamedTuple):
@@ -23,16 +25,12 @@ class Stack(NamedTuple):
     Attributes:
         weights: (outputs, inputs) of each dense layer.
         biases: (outputs,) of each dense layer.
-        hidden: all weights but the first and the last, one tensor (layers - 2, width, width).
-        inner: all biases but the last, one tensor (layers - 1, width).
         gains, offsets: of all layer norms, one tensor (norms,); or of each batch norm, (width,); or none.
         means, variances: running averages of each batch norm, (width,); none among gradients.
     """
 
     weights: List[Tensor]
     biases: List[Tensor]
-    hidden: Tensor
-    inner: Tensor
     gains: List[Tensor]
     offsets: List[Tensor]
     means: List[Tensor]
@@ -47,14 +45,12 @@ class Shape(NamedTuple):
         norm: "none", "layer" or "batch".
         dropout: share of activations dropped.
         onednn: whether wide layers are multiplied by oneDNN, not by the BLAS of this torch.
-        threads: how many compute.
     """
 
     relu: bool
     norm: str
     dropout: float
     onednn: bool
-    threads: int
 
 
 class Kept(NamedTuple):
@@ -76,6 +72,49 @@ class Kept(NamedTuple):
     spreads: List[Tensor]
 
 
+if HAS_ONEDNN:
+
+    def onednn_product(left: Tensor, right: Tensor, bias: Optional[Tensor]) -> Tensor:
+        """``left @ right.T + bias`` by oneDNN."""
+        return torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")  # type: ignore[no-any-return]
+
+else:
+
+    def onednn_product(left: Tensor, right: Tensor, bias: Optional[Tensor]) -> Tensor:
+        """``left @ right.T + bias`` by whatever there is."""
+        return torch.nn.functional.linear(left, right, bias)
+
+
+def is_wide(rows: Tensor, outputs: int, onednn: bool) -> bool:
+    """Whether a product of rows (B, inputs) with a weight (outputs, inputs) is one for oneDNN.
+
+    A call of it costs more, which so many multiply-adds are worth.
+    """
+    return onednn and rows.numel() * outputs >= 4_000_000
+
+
+def dense(rows: Tensor, weight: Tensor, bias: Tensor, onednn: bool) -> Tensor:
+    """``rows @ weight.T + bias``."""
+    if is_wide(rows, weight.size(0), onednn):
+        return onednn_product(rows, weight, bias)
+    return torch.addmm(bias, rows, weight.t())
+
+
+def dense_input(grad: Tensor, weight: Tensor, onednn: bool) -> Tensor:
+    """Gradient of a dense layer's input from that of its output (B, outputs)."""
+    if is_wide(grad, weight.size(1), onednn):
+        return onednn_product(grad, weight.t(), None)
+    return torch.mm(grad, weight)
+
+
+def dense_weight(grad: Tensor, rows: Tensor, place: Tensor, onednn: bool) -> Tensor:
+    """Gradient of a dense layer's weight; it is `place`, unless oneDNN made a tensor of its own."""
+    if is_wide(rows, grad.size(1), onednn):
+        return onednn_product(grad.t(), rows.t(), None)
+    torch.mm(grad.t(), rows, out=place)
+    return place
+
+
 def norm_rows(norm: str, layers: int, width: int, values: List[Tensor]) -> List[Tensor]:
     """Gains or offsets of each norm, one number a feature."""
     if norm == "layer":
@@ -90,10 +129,7 @@ def forward(rows: Tensor, stack: Stack, gains: List[Tensor], kept: Kept, shape: 
     kept.inputs.append(rows)
     hidden = rows
     for layer in range(last):
-        if layer == 0:
-            out = first_dense(rows, stack.weights[0], stack.biases[0], shape.onednn, shape.threads)
-        else:
-            out = dense(kept.inputs[layer], stack.weights[layer], stack.biases[layer], shape.onednn)
+        out = dense(kept.inputs[layer], stack.weights[layer], stack.biases[layer], shape.onednn)
         if shape.norm == "layer":
             kept.sums.append(out)
             out, centre, spread = torch.native_layer_norm(
@@ -123,7 +159,7 @@ def forward(rows: Tensor, stack: Stack, gains: List[Tensor], kept: Kept, shape: 
             kept.noises.append(noise)
             active = active * noise
         kept.inputs.append(active)
-    return torch.nn.functional.linear(kept.inputs[last], stack.weights[last], stack.biases[last])
+    return torch.addmm(stack.biases[last], kept.inputs[last], stack.weights[last].t())
 
 
 def backward(
@@ -141,7 +177,6 @@ def backward(
     torch.sum(grad, [0], out=grads.biases[last])
     grad_active = torch.mm(grad, stack.weights[last])
     grad_hidden = grad_active
-    of_sums: List[Tensor] = []
     of_gains: List[Tensor] = []
     of_offsets: List[Tensor] = []
     for back in range(last):
@@ -152,7 +187,7 @@ def backward(
             through = torch.ops.aten.threshold_backward(grad_active, kept.actives[layer], 0.0)
         else:
             through = torch.ops.aten.sigmoid_backward(grad_active, kept.actives[layer])
-        grad_hidden = through if back == 0 else through.add_(grad_hidden)  # the old one is kept in `of_sums`
+        grad_hidden = through if back == 0 else grad_hidden.add_(through)
         grad_sum = grad_hidden
         if shape.norm == "layer":
             grad_sum, of_gain, of_offset = torch.ops.aten.native_layer_norm_backward(
@@ -182,16 +217,15 @@ def backward(
             )
             grads.gains[layer].copy_(of_gain)
             grads.offsets[layer].copy_(of_offset)
-        of_sums.append(grad_sum)
+        made = dense_weight(grad_sum, kept.inputs[layer], grads.weights[layer], shape.onednn)
+        if layer == 0:
+            grads.weights[0] = made
+        elif is_wide(kept.inputs[layer], grad_sum.size(1), shape.onednn):
+            grads.weights[layer].copy_(made)
+        if shape.norm != "batch":  # it takes away what a bias adds, whose gradient is exactly zero
+            torch.sum(grad_sum, [0], out=grads.biases[layer])
         if layer > 0 or wanted:
             grad_active = dense_input(grad_sum, stack.weights[layer], shape.onednn)
-    of_sums.reverse()
-    grads.weights[0] = first_weight(of_sums[0], kept.inputs[0], grads.weights[0], shape.onednn, shape.threads)
-    stacked = torch.stack(of_sums)
-    if shape.norm != "batch":  # it takes away what a bias adds, whose gradient is exactly zero
-        torch.sum(stacked, [1], out=grads.inner)
-    if last > 1:
-        hidden_weights(stacked[1:], torch.stack(kept.inputs[1:last]), grads.hidden, shape.onednn)
     if shape.norm == "layer":
         of_gains.reverse()
         of_offsets.reverse()

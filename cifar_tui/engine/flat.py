@@ -14,8 +14,7 @@ class FlatMemory:
     """Moves the parameters of a module into flat memory; they become views of it.
 
     Args:
-        first: a weight (outputs, inputs) that has a tensor of its own, as its gradient may come as a new
-            tensor; it lies transposed.
+        first: a weight that has a tensor of its own, as its gradient may come as a new tensor.
         penalised: the other parameters that an L2 penalty is on.
         others: all the rest.
 
@@ -31,7 +30,7 @@ class FlatMemory:
         self.penalised = sum(p.numel() for p in penalised)
         size = sum(p.numel() for p in self._rest)
         self._counts = torch.zeros(len(self._rest) + 1)
-        sets = [[torch.zeros(size), torch.zeros(first.shape[::-1])] for _ in range(4)]
+        sets = [[torch.zeros(size), torch.zeros(first.shape)] for _ in range(4)]
         counters = [self._counts[0], self._counts[0]]
         self.moments = Moments(sets[0], sets[1], sets[2], sets[3], [], counters)
         for parameter, view in self._views(sets[0]).items():
@@ -64,7 +63,7 @@ class FlatMemory:
         self._counts.fill_(self._counts[0])
 
     def _views(self, flat: list[Tensor]) -> dict[Tensor, Tensor]:
-        views, start = {self._first: flat[1].t()}, 0
+        views, start = {self._first: flat[1]}, 0
         for parameter in self._rest:
             part = flat[0][start : start + parameter.numel()]
             start += parameter.numel()

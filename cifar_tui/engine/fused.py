@@ -22,10 +22,9 @@ from cifar_tui.engine import fused_steps
 from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
 from cifar_tui.engine.conv_stack import Front
-from cifar_tui.engine.dense_stack import Shape, Stack
+from cifar_tui.engine.dense_stack import HAS_ONEDNN, Shape, Stack
 from cifar_tui.engine.flat import FlatMemory
 from cifar_tui.engine.fused_steps import Network
-from cifar_tui.engine.products import HAS_ONEDNN
 from cifar_tui.engine.step import ChunkResult, penalised
 from cifar_tui.memory import keep_freed_memory
 from cifar_tui.models._modules import FeatureLayerNorm, ImageLayerNorm
@@ -130,7 +129,6 @@ class FusedStep:
             _norm_kind(_norms(module, (FeatureLayerNorm, nn.BatchNorm1d))),
             config.dropout,
             prefers_onednn(),
-            torch.get_num_threads(),
         )
         self._network = _network(module, lambda parameter: parameter.data)
         self._grads = _network(module, lambda parameter: self._memory.gradients[parameter])
@@ -179,7 +177,7 @@ class FusedStep:
             self._grads,
             self._memory.moments,
             self._rule,
-            self._shape._replace(threads=torch.get_num_threads()),  # it may change under way
+            self._shape,
             rates,
             [step_seed(self._seed, step) for step in numbers],
             losses,
@@ -198,21 +196,18 @@ def _norm_kind(norms: list[nn.Module]) -> str:
 
 
 def _flat_memory(module: nn.Module) -> FlatMemory:
-    """Memory in which layers of a kind lie side by side: hidden weights, inner biases, gains and offsets."""
-    dense = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    """Memory in which the gains of all layer norms lie side by side, and so do their offsets."""
+    first: Tensor = next(layer for layer in module.modules() if isinstance(layer, nn.Linear)).weight
     norms = [layer for layer in module.modules() if isinstance(layer, FeatureLayerNorm)]
-    hidden: list[Tensor] = [layer.weight for layer in dense[1:-1]]
-    inner: list[Tensor] = [layer.bias for layer in dense[:-1]]
     gains: list[Tensor] = [norm.gain for norm in norms]
     offsets: list[Tensor] = [norm.offset for norm in norms]
-    first: Tensor = dense[0].weight
-    apart = {id(tensor) for tensor in (first, *hidden, *inner, *gains, *offsets)}
+    apart = {id(tensor) for tensor in (first, *gains, *offsets)}
     wanted = {id(weight) for weight in penalised(module)}
     rest: list[Tensor] = [parameter for parameter in module.parameters() if id(parameter) not in apart]
     return FlatMemory(
         first,
-        [*hidden, *(p for p in rest if id(p) in wanted), *gains],
-        [*inner, *(p for p in rest if id(p) not in wanted), *offsets],
+        [*(p for p in rest if id(p) in wanted), *gains],
+        [*(p for p in rest if id(p) not in wanted), *offsets],
     )
 
 
@@ -231,14 +226,11 @@ def _network(module: nn.Module, choose: Choose) -> Network:
         _norm_kind(front_norms),
     )
     gains, offsets, means, variances = _norm_tensors(norms, choose)
-    if _norm_kind(norms) == "layer":  # one number a layer
-        gains, offsets = [_side_by_side(gains).flatten()], [_side_by_side(offsets).flatten()]
-    weights, biases = [choose(layer.weight) for layer in dense], [choose(layer.bias) for layer in dense]
+    if _norm_kind(norms) == "layer":  # one number a layer, side by side
+        gains, offsets = [_side_by_side(gains)], [_side_by_side(offsets)]
     stack = Stack(
-        weights,
-        biases,
-        _side_by_side(weights[1:-1]),
-        _side_by_side(biases[:-1]),
+        [choose(layer.weight) for layer in dense],
+        [choose(layer.bias) for layer in dense],
         gains,
         offsets,
         means,
@@ -263,9 +255,6 @@ def _norm_tensors(
     )
 
 
-def _side_by_side(tensors: list[Tensor]) -> Tensor:
-    """One view (n, ...) of n tensors of one shape that lie side by side in memory; empty of none."""
-    if not tensors:
-        return torch.empty(0)
-    first = tensors[0]
-    return first.as_strided((len(tensors), *first.shape), (first.numel(), *first.stride()))
+def _side_by_side(scalars: list[Tensor]) -> Tensor:
+    """One view (n,) of n tensors (1,) that lie side by side in memory."""
+    return scalars[0].as_strided((len(scalars),), (1,))

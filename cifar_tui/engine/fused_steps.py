@@ -28,11 +28,11 @@ class Network(NamedTuple):
 class Moments(NamedTuple):
     """All numbers of the model and of Adam's state; two flat tensors a list.
 
-    The second tensor is the weight of the first dense layer, transposed, the first one is all the rest, where
-    those that the penalty is on come first.
+    The second tensor is the weight of the first dense layer, the first one is all the rest, where those that
+    the penalty is on come first.
 
     Attributes:
-        parameters, gradients, means, squares: float32 (P,) and (inputs, outputs).
+        parameters, gradients, means, squares: float32 (P,) and (outputs, inputs).
         maxima: empty: a form of Adam that is not used.
         counters: float32 (), optimizer steps done; twice the same tensor.
     """
@@ -177,7 +177,7 @@ def steps(
             torch.manual_seed(seeds[index])
         batch = images.index_select(0, order[index]).to(torch.float32).mul_(1.0 / 255.0)
         logits.append(gradients(batch, targets[index], network, grads, shape))
-        moments.gradients[1] = grads.stack.weights[0].t()
+        moments.gradients[1] = grads.stack.weights[0]
         if rule.l2_reg > 0.0:
             losses[index] = add_penalty(moments, rule)
         optimize(moments, rule, rates[index])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cifar_tui import memory
-from cifar_tui.engine import fused, fused_steps, products
+from cifar_tui.engine import dense_stack, fused, fused_steps
 from cifar_tui.engine.step import ChunkResult
 from cifar_tui.engine.trainer import Trainer
 
@@ -109,7 +109,7 @@ def test_steps_are_the_same_in_chunks_of_any_size(
     assert one._files() == other._files()
 
 
-@pytest.mark.skipif(not products.HAS_ONEDNN, reason="this torch has no oneDNN")
+@pytest.mark.skipif(not dense_stack.HAS_ONEDNN, reason="this torch has no oneDNN")
 @pytest.mark.parametrize("values", [{"num_nodes": 80}, CASES[-6] | {"num_nodes": 250}], ids=str)
 def test_wide_products_by_onednn_are_those_of_the_blas(
     make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, values: dict[str, Any]
@@ -119,7 +119,7 @@ def test_wide_products_by_onednn_are_those_of_the_blas(
         monkeypatch.setattr(fused, "prefers_onednn", lambda choice=choice: choice)
         found[choice] = losses_of(make_world(engine="fused", steps=40, **values).trainer, 40)
     np.testing.assert_allclose(found[True], found[False], rtol=2e-5)
-    assert products.is_wide(torch.zeros(20, 3072), 80, onednn=True)
+    assert dense_stack.is_wide(torch.zeros(20, 3072), 80, onednn=True)
 
 
 def test_an_eager_engine_can_go_on_where_a_fused_one_stopped(make_world: Callable[..., World]) -> None:
