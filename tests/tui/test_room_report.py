@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual.widgets import Static
 
-from cifar_tui.tui import report_data
+from cifar_tui.tui import report_data, theme
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
 from cifar_tui.tui.messages import CopyRequested
 from cifar_tui.tui.screens.rooms.report import RoomReport
@@ -180,3 +181,19 @@ def test_a_report_of_an_evaluation_equals_the_recorded_one() -> None:
     found = report_data.from_evaluations("r", {"names": list(recorded.names)}, {"test": evaluation(7)})
     assert found.splits["test"].classes() == recorded.classes()
     assert recorded.confusion == tuple(map(tuple, confusion()))
+
+
+async def test_the_scales_below_the_matrix_follow_a_change_of_theme(tmp_path: Path) -> None:
+    app = app_with(RoomReport(), tmp_path)
+    async with app.run_test(size=(120, 37)) as pilot:
+        app.widget.show_live(LiveRun.from_run(make_run(tmp_path / "runs", "cnn-1")), ALL_KINDS)
+        await until(pilot, lambda: "plane" in app.text and "wrong" in app.text)
+
+        def shades() -> set[str]:
+            spans = app.query_one("#report-cell", Static).visual.spans  # type: ignore[attr-defined]
+            return {str(span.style) for span in spans if "rgb" in str(span.style)}
+
+        dark = shades()
+        app.theme = theme.LIGHT
+        await until(pilot, lambda: bool(shades()) and not shades() & dark)
+        assert len(shades()) == len(dark) == 10

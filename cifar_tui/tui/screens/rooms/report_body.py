@@ -73,6 +73,10 @@ class ReportBody(Vertical):
             with Vertical(id="report-side", classes="pane"):
                 yield Gallery(id="report-preview")
 
+    def on_mount(self) -> None:
+        """The scales below the matrix are in the colours of the theme."""
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._paint_cell())
+
     @staticmethod
     def _pane(title: str, id: str) -> Static:
         pane = Static(id=id, classes="pane")
