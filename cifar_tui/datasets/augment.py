@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar_tui.config import RunConfig
 from cifar_tui.seeds import step_seed, uniform
 
 SIDE = 32
@@ -18,6 +17,17 @@ _STREAM = 0x41756700000000  # apart from the dropout of the same step
 
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+
+
+class Asked(Protocol):
+    """What a config says of it."""
+
+    @property
+    def flip(self) -> bool: ...  # noqa: D102
+    @property
+    def crop(self) -> int: ...  # noqa: D102
+    @property
+    def cutout(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ class Augment:
     cutout: int = 0
 
     @classmethod
-    def of(cls, config: RunConfig) -> Augment | None:
+    def of(cls, config: Asked) -> Augment | None:
         """That of a config; None where it leaves the pictures as they are."""
         found = cls(config.flip, config.crop, config.cutout)
         return found if found != cls() else None
