@@ -9,6 +9,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets import Button, Static
 
 from cifar_tui.tui.screens.modal import Modal
@@ -119,16 +120,12 @@ class FirstStart(Modal[Plan | None]):
         )
 
     def _show(self) -> None:
-        variables = self.app.theme_variables
-        accent, muted = variables["accent"][:7], variables["muted"][:7]
-        line = Text()
+        parts: list[tuple[str, str]] = []
         for number, name in enumerate(STEPS):
             sign = "✓" if number < self._step else "●" if number == self._step else "○"
-            style = f"bold {accent}" if number == self._step else muted
-            line.append(f"{sign} {name}", style=style)
-            if number < len(STEPS) - 1:
-                line.append("  ───────  ", style=muted)
-        self.query_one("#steps", Static).update(line)
+            parts += [("  ───────  ", "$muted")] if number else []
+            parts.append((f"{sign} {name}", "bold $accent" if number == self._step else "$muted"))
+        self.query_one("#steps", Static).update(Content.assemble(*parts))
         asked = (
             "Training needs pictures. Which?",
             "A recipe is a model and how it is trained. Every value can be changed later.",
