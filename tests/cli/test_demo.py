@@ -48,7 +48,7 @@ def test_on_a_terminal_pictures_come_first(capsys, monkeypatch):
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     for columns, rows in ((80, 2), (200, 1)):
-        monkeypatch.setattr(shutil, "get_terminal_size", lambda columns=columns: (columns, 40))
+        monkeypatch.setattr(shutil, "get_terminal_size", lambda fallback=None, columns=columns: (columns, 40))
         demo._show_samples(Screen(terminal=True, colour=True, unicode=True), Path("none"))
         out = capsys.readouterr().out
         assert "\x1b[38;2;" in out
