@@ -55,6 +55,7 @@ async def test_evaluate_and_checkpoint_now_and_changes_under_way(tmp_path: Path)
     app = make_app(tmp_path, Slow)
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(pilot)
+        app.dashboard.pane("recipe").load(values={"steps": "100000"})  # it must not end by itself
         await pilot.press("space")
         await until(pilot, lambda: app.live.step > 0)
         await pilot.press("e", "c")
