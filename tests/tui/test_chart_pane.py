@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -326,3 +327,27 @@ def test_the_panes_are_imported_without_numpy_torch_and_plotext() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+async def test_a_chart_whose_drawing_is_done_after_the_pane_was_taken_down_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = chart_pane._build
+
+    def slow(*work: Any) -> Any:
+        time.sleep(0.3)
+        return built(*work)
+
+    app = both(tmp_path)
+    async with app.run_test(size=SIZE) as pilot:
+        pane: Any = app.panes[0]
+        monkeypatch.setattr(chart_pane, "_build", slow)
+        pane._cost = 1.0  # so it is drawn aside
+        live = LiveRun()
+        live.add(started())
+        live.add(progress(100))
+        app.tell(live)
+        await app.until(lambda: pane._busy)
+        await pane.view.remove()
+        await app.until(lambda: not pane._busy)
+        await pilot.pause(0.1)

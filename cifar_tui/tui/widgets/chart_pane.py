@@ -140,11 +140,16 @@ class ChartPane(ChartKeys, Container, can_focus=True):
         else:
             self._timer = self.set_timer(wait, self._draw)
 
+    @property
+    def _is_whole(self) -> bool:
+        """Whether it can be drawn: a pane that is taken down loses its children first."""
+        return self.is_mounted and bool(self.query(ChartView))
+
     def _draw(self) -> None:
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
-        if not self.is_mounted or not self.view.is_on_screen:
+        if not self._is_whole or not self.view.is_on_screen:
             return  # drawn when it is shown
         size = self.view.size
         if not size.area:
@@ -175,8 +180,9 @@ class ChartPane(ChartKeys, Container, can_focus=True):
             built = await asyncio.to_thread(_build, *work)
         finally:
             self._busy = False
-        if self.is_mounted:
-            self._take(*built)
+        if not self._is_whole:
+            return  # the app was left meanwhile
+        self._take(*built)
         if self._again:
             self._again = False
             self._draw()
