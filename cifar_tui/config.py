@@ -13,39 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from cifar_tui.errors import UsageError
+from cifar_tui.schema import option as _option
 from cifar_tui.text import did_you_mean, safe_text
 
 SECTIONS = ("data", "model", "optimisation", "schedule", "evaluation", "run")
 ECHO_LIMIT = 80
-
-
-def _option(
-    default: Any,
-    section: str,
-    help: str,
-    *,
-    unit: str = "",
-    catalog: str = "",
-    alias: str = "",
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    advanced: bool = False,
-) -> Any:
-    extra: dict[str, Any] = {
-        "section": section,
-        "unit": unit,
-        "catalog": catalog,
-        "alias": alias,
-        "advanced": advanced,
-        "ge": ge,
-        "gt": gt,
-        "le": le,
-    }
-    return Field(default, description=help, ge=ge, gt=gt, le=le, json_schema_extra=extra)
 
 
 class RunConfig(BaseModel):

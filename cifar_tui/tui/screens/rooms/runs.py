@@ -49,6 +49,15 @@ BUTTONS = (
 )
 
 
+def _save(later: Later) -> None:
+    """Write what was put off, in a worker's thread, unless the app ends."""
+    worker = get_current_worker()
+    for save in later:
+        if worker.is_cancelled:
+            break
+        save()
+
+
 class RoomRuns(RunsDeeds):
     """The table of runs with a filter, what is known of the run under the cursor, and a comparison."""
 
@@ -175,11 +184,7 @@ class RoomRuns(RunsDeeds):
                 self.post_message(self._Found(runs, None, time.monotonic() - began, whole=True))
             except CifarTuiError as caught:
                 self.post_message(self._Found([], caught, time.monotonic() - began, whole=True))
-            worker = get_current_worker()
-            for save in later:
-                if worker.is_cancelled:  # the app ends
-                    break
-                save()
+            _save(later)
         finally:
             self._reading.release()
 
