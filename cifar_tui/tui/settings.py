@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         self.path: Path | None = None
-        self.dirty = False
+        self._changes = self._written = 0  # how many there were, and how many of them are in the file
+        self._saving = threading.Lock()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to write."""
+        return self._changes != self._written
 
     @classmethod
     def load(cls, path: Path | None = None) -> Settings:
@@ -98,19 +105,28 @@ class Settings:
                 raise AttributeError(f"there is no setting {name!r}")
             if getattr(self, name) != value:
                 setattr(self, name, value)
-                self.dirty = True
+                self._changes += 1
 
     def save(self) -> bool:
-        """Write them where they changed; whether the file is up to date. A disk that fails is no error."""
-        if not self.dirty or self.path is None:
+        """Write them where they changed; whether the file is up to date. A disk that fails is no error.
+
+        From any thread. What is changed meanwhile is written by the next call.
+        """
+        with self._saving:
+            if self.dirty and self.path is not None:
+                changes = self._changes
+                if self._write(self.path):
+                    self._written = changes
             return not self.dirty
+
+    def _write(self, path: Path) -> bool:
         import tomlkit
 
         from cifar_tui.fsio import make_folder, replace_bytes
 
         document = tomlkit.document()
         with contextlib.suppress(OSError, ValueError, RecursionError):
-            document = tomlkit.parse(self.path.read_bytes()[:_LIMIT].decode("utf-8"))
+            document = tomlkit.parse(path.read_bytes()[:_LIMIT].decode("utf-8"))
         for entry in dataclasses.fields(self):
             value = getattr(self, entry.name)
             if isinstance(value, dict):
@@ -118,11 +134,10 @@ class Settings:
             elif document.get(entry.name) != value:
                 document[entry.name] = value
         try:
-            make_folder(self.path.parent)
-            replace_bytes(self.path, tomlkit.dumps(document).encode("utf-8", "replace"))
+            make_folder(path.parent)
+            replace_bytes(path, tomlkit.dumps(document).encode("utf-8", "replace"))
         except OSError:
             return False
-        self.dirty = False
         return True
 
     def _take(self, values: dict[str, Any]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from cifar_tui import fsio
 from cifar_tui.tui.settings import Settings
 
 
@@ -83,3 +85,34 @@ def test_an_unknown_setting_is_a_mistake_of_ours() -> None:
 def test_the_folder_can_be_named_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIFAR_TUI_CONFIG_DIR", str(tmp_path))
     assert Settings.load().path == tmp_path / "settings.toml"
+
+
+def test_what_is_changed_while_it_is_written_is_written_the_next_time(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.load(file)
+    settings.set(theme="cifar-light")
+    write = fsio.replace_bytes
+
+    def slowly(path: Path, data: bytes) -> None:
+        settings.set(keys={"pause": "p"})
+        write(path, data)
+
+    monkeypatch.setattr(fsio, "replace_bytes", slowly)
+    assert not settings.save()
+    monkeypatch.undo()
+    assert settings.dirty
+    assert settings.save()
+    assert Settings.load(file).keys == {"pause": "p"}
+
+
+def test_two_threads_may_save_at_once(file: Path) -> None:
+    settings = Settings.load(file)
+    settings.set(theme="cifar-light", smoothing=0.9)
+    threads = [threading.Thread(target=settings.save) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not settings.dirty
+    assert (Settings.load(file).theme, Settings.load(file).smoothing) == ("cifar-light", 0.9)
