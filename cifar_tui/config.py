@@ -177,10 +177,10 @@ class RunConfig(BaseModel):
         le=1024,
         advanced=True,
     )
-    engine: Literal["auto", "eager", "compiled", "graph", "graph+compiled", "fused"] = _option(
+    engine: Literal["auto", "eager", "compiled", "graph", "graph+compiled", "fused", "native"] = _option(
         "auto",
         "run",
-        "How steps are run; auto: the fastest that can do it. fused is for the CPU, graph for CUDA.",
+        "How steps are run; auto: the fastest that can. native and fused are for the CPU, graph for CUDA.",
         advanced=True,
     )
     checkpoint_keep: int = _option(

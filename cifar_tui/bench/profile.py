@@ -59,15 +59,17 @@ def profile(loops: Mapping[str, Loop], *, cuda: bool, file: Path | None = None) 
     for loop in loops.values():
         with trace(activities=kinds):  # the first trace of a loop pays for setting up
             loop.run(1)
+    measured: dict[str, Mapping[str, float]] = {}
     with trace(activities=kinds) as found:
         for name, loop in loops.items():
             with record_function(_LABEL + name):
                 loop.run(STEPS)
+            measured[name] = getattr(loop, "parts", None) or {}
     if file is not None:
         _export(found, file)
     events = found.events() or []
     ranges = {event.name.removeprefix(_LABEL): event for event in events if event.name.startswith(_LABEL)}
-    return {name: _described(ranges[name]) for name in loops}
+    return {name: _described(ranges[name], measured[name]) for name in loops}
 
 
 def check_destination(file: Path) -> None:
@@ -103,13 +105,19 @@ def _export(found: Any, file: Path) -> None:
         raise from_os_error(error, "write", file, hint="--profile trace.json") from None
 
 
-def _described(outer: Any) -> dict[str, Any]:
+def _described(outer: Any, measured: Mapping[str, float]) -> dict[str, Any]:
+    """What a range says; `measured` are seconds of parts that the loop told, whose steps make no events."""
     parts = dict.fromkeys(PARTS, 0.0)
-    for part, duration in parts_in_order([(e.name, e.time_range.elapsed_us()) for e in _operations(outer)]):
-        parts[part] += duration
+    own: dict[str, list[float]] = {}
+    for part, seconds in measured.items():
+        parts[part] = 1e6 * seconds
+        own[f"native {part}"] = [parts[part], STEPS]
+    if not measured:
+        operations = [(event.name, event.time_range.elapsed_us()) for event in _operations(outer)]
+        for part, duration in parts_in_order(operations):
+            parts[part] += duration
     whole = outer.time_range.elapsed_us()
     parts["between"] = max(0.0, whole - sum(parts.values()))
-    own: dict[str, list[float]] = {}
     for event in _below(outer):
         entry = own.setdefault(event.name, [0.0, 0.0])
         entry[0] += event.self_cpu_time_total

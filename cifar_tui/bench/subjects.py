@@ -68,6 +68,11 @@ class EngineLoop:
         self.loss = float("nan")
         self._step = 0
 
+    @property
+    def parts(self) -> dict[str, float] | None:
+        """Seconds of each part of the last `run`, where the engine measures them itself."""
+        return getattr(self.engine, "parts", None)
+
     def run(self, steps: int) -> NDArray[np.float64]:
         """Train so many steps; returns the seconds of each, float64 (steps,)."""
         result = self.engine.run(self._step, steps)

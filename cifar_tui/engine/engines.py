@@ -1,8 +1,8 @@
 """Which step engine a training runs on: the one asked for, or the fastest that can do it.
 
 Left to itself a training on CUDA runs captured steps, compiled ones where it is long enough to wait for the
-compiler, else eager ones; a training on a CPU runs fused steps, else eager ones. An engine that fails hands
-over to the next, see `ladder`. On CUDA nothing of this was measured: no device was at hand.
+compiler, else eager ones; a training on a CPU runs native steps, else fused, else eager ones. An engine that
+fails hands over to the next, see `ladder`. On CUDA nothing of this was measured: no device was at hand.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from cifar_tui.config import RunConfig
-from cifar_tui.engine import fused, graph
+from cifar_tui.engine import fused, graph, native, native_build
 from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
 from cifar_tui.engine.compiled import CompiledForward
@@ -30,9 +30,11 @@ from cifar_tui.errors import UsageError
 
 # An estimate: compiling saves about 0.1 ms a step on a large GPU and takes about half a minute.
 STEPS_WORTH_COMPILING = 300_000
+AT_ONCE = frozenset({"eager", "fused", "native"})  # they compile nothing at their first step
 _LADDERS = {
     "eager": ("eager",),
     "fused": ("fused",),
+    "native": ("native", "fused"),
     "compiled": ("compiled", "eager"),
     "graph": ("graph", "eager"),
     "graph+compiled": ("graph+compiled", "graph", "eager"),
@@ -43,6 +45,8 @@ def why_not(name: str, config: RunConfig, device: torch.device) -> str | None:
     """Why an engine cannot run a config on a device, in words; None where it can."""
     if name == "fused":
         return fused.why_not(config, device)
+    if name == "native":
+        return native.why_not(config, device)
     if name in {"graph", "graph+compiled"} and device.type != "cuda":
         return f"it is for CUDA devices, not for {device.type}"
     if name == "compiled" and device.type not in {"cuda", "cpu"}:
@@ -65,7 +69,12 @@ def ladder_of(config: RunConfig, device: torch.device, steps: int) -> tuple[str,
         return _LADDERS[config.engine]
     if device.type == "cuda":
         return _LADDERS["graph+compiled" if steps >= STEPS_WORTH_COMPILING else "graph"]
-    return ("fused", "eager") if fused.why_not(config, device) is None else ("eager",)
+    able = {
+        "native": native.why_not(config, device) is None and native_build.can_compile(),
+        "fused": fused.why_not(config, device) is None,
+        "eager": True,
+    }
+    return tuple(name for name, can in able.items() if can)
 
 
 def choose(
@@ -124,9 +133,9 @@ def choose(
     say = tell or keep
     builder = Builder(config, parts, say, backend)
     rungs = [Rung(name, builder.maker(name)) for name in names]
-    if names[0] not in {"eager", "fused"}:
+    if names[0] not in AT_ONCE or (names[0] == "native" and not native_build.is_built()):
         announce(names[0])
-    if any(name not in {"eager", "fused"} for name in names):
+    if any(name not in AT_ONCE for name in names):
         engine: StepEngine = Ladder(rungs, module, optimizer, say)
     elif len(rungs) > 1:
         engine, _below = first_that_builds(rungs, Snapshot(module, optimizer), say)
@@ -163,6 +172,7 @@ class Builder:
         makers: dict[str, Callable[[], StepEngine]] = {
             "eager": self._eager,
             "fused": self._fused,
+            "native": self._native,
             "compiled": self._compiled,
             "graph": self._graph,
             "graph+compiled": lambda: self._graph(CompiledForward(), "graph+compiled"),
@@ -194,6 +204,12 @@ class Builder:
             self._config, parts.module, parts.optimizer, parts.split, parts.order, parts.learning_rate
         )
 
+    def _native(self) -> StepEngine:
+        parts = self._parts
+        return native.NativeStep(
+            self._config, parts.module, parts.optimizer, parts.split, parts.order, parts.learning_rate
+        )
+
     def _compiled(self) -> StepEngine:
         uncaptured = Uncaptured(self._parts.split.images.device)
         return GraphStep(self._parts, uncaptured, name="compiled", forward=CompiledForward())
@@ -216,6 +232,9 @@ def _remarks(config: RunConfig, engine: StepEngine, device: torch.device) -> lis
         return ["TorchScript is not at hand: the fused steps run as plain Python"]
     if engine.name == "compiled" and device.type == "cpu":
         return ["compiled steps take about half a minute to prepare on a CPU; --engine auto is faster there"]
+    can_be_native = native.why_not(config, device) is None
+    if config.engine == "auto" and can_be_native and not native_build.can_compile():
+        return ["without a C compiler the fused steps run; native ones are about twice as fast"]
     if config.engine == "auto" and engine.name == "eager" and device.type == "cpu":
         reason = fused.why_not(config, device)
         return [f"engine eager runs: the fused one cannot ({reason})"] if reason else []

@@ -11,7 +11,7 @@ from torch import nn
 
 from cifar_tui import events
 from cifar_tui.config import RunConfig
-from cifar_tui.engine import engines, fused
+from cifar_tui.engine import engines, fused, native_build
 from cifar_tui.engine.ladder import Ladder, Rung, failure_text
 from cifar_tui.engine.step import ChunkResult
 from cifar_tui.errors import UsageError
@@ -19,13 +19,14 @@ from cifar_tui.errors import UsageError
 from .conftest import World
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda"), torch.device("mps")
+NATIVE = ("native",) if native_build.can_compile() else ()
 MakeWorld = Callable[..., World]
 
 
 @pytest.mark.parametrize(
     ("engine", "device", "steps", "expected"),
     [
-        ("auto", CPU, 10**9, ("fused", "eager")),
+        ("auto", CPU, 10**9, (*NATIVE, "fused", "eager")),
         ("auto", CUDA, 10_000, ("graph", "eager")),
         ("auto", CUDA, 1_000_000, ("graph+compiled", "graph", "eager")),
         ("auto", MPS, 10_000, ("eager",)),
@@ -35,6 +36,7 @@ MakeWorld = Callable[..., World]
         ("compiled", CUDA, 10, ("compiled", "eager")),
         ("compiled", CPU, 10, ("compiled", "eager")),
         ("fused", CPU, 10, ("fused",)),
+        ("native", CPU, 10, ("native", "fused")),
     ],
 )
 def test_the_ladder_of_each_engine(
@@ -45,7 +47,14 @@ def test_the_ladder_of_each_engine(
 
 @pytest.mark.parametrize(
     ("engine", "device"),
-    [("graph", CPU), ("graph", MPS), ("graph+compiled", CPU), ("compiled", MPS), ("fused", CUDA)],
+    [
+        ("graph", CPU),
+        ("graph", MPS),
+        ("graph+compiled", CPU),
+        ("compiled", MPS),
+        ("fused", CUDA),
+        ("native", CUDA),
+    ],
 )
 def test_an_engine_that_is_not_for_a_device_is_refused_by_name(engine: Any, device: torch.device) -> None:
     with pytest.raises(
@@ -71,7 +80,7 @@ def test_auto_says_why_a_cpu_does_not_run_the_fused_steps(make_world: MakeWorld)
 
 
 def test_an_engine_that_runs_as_asked_says_nothing(make_world: MakeWorld) -> None:
-    for engine in ("auto", "eager", "fused"):
+    for engine in ("auto", "eager", "fused", *NATIVE):
         world = make_world(engine=engine, steps=2)
         world.trainer.run()
         assert not [note for note in world.of(events.Note) if note.id.endswith("ENGINE")]
@@ -84,14 +93,14 @@ def test_fused_steps_that_cannot_be_made_fall_to_eager_ones(
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(fused.FusedStep, "adopt", broken)  # half of it is made by then
-    world = make_world(steps=10)
+    world = make_world(steps=10, norm="batch")
     ended = world.trainer.run()
     (note,) = [note for note in world.of(events.Note) if note.id == "W-ENGINE"]
     assert note.text == "engine fused could not be prepared (no such kernel): engine eager runs instead"
     assert (note.level, note.values) == ("warning", {"engine": "eager"})
     assert world.trainer.banner()["engine"] == "eager"
     monkeypatch.undo()
-    assert make_world(steps=10, engine="eager").trainer.run().test == ended.test
+    assert make_world(steps=10, engine="eager", norm="batch").trainer.run().test == ended.test
 
 
 class Broken:

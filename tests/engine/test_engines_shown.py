@@ -10,7 +10,7 @@ import pytest
 from cifar_tui import events
 from cifar_tui.cli.console import banner
 from cifar_tui.cli.run_details import details, details_text
-from cifar_tui.engine import fused
+from cifar_tui.engine import fused, native_build
 from cifar_tui.recipe import resolve
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.directory import RunDirectory
@@ -42,7 +42,7 @@ def started(run: RunDirectory) -> events.RunStarted:
     )
 
 
-@pytest.mark.parametrize("engine", ["eager", "fused"])
+@pytest.mark.parametrize("engine", ["eager", "fused", *(["native"] if native_build.can_compile() else [])])
 def test_the_record_the_banner_and_the_screen_name_the_engine(
     tmp_path: Path,
     dataset: dict[str, Any],
@@ -70,7 +70,7 @@ def test_a_fall_is_in_the_record_and_on_the_screen(
         raise RuntimeError("no such kernel")
 
     monkeypatch.setattr(fused.FusedStep, "adopt", broken)
-    run = trained(tmp_path)
+    run = trained(tmp_path, norm="batch")
     found = read_events(run.events_path).events
     (note,) = [event for event in found if isinstance(event, events.Note) and event.id == "W-ENGINE"]
     assert "no such kernel" in note.text

@@ -125,7 +125,7 @@ def test_out_of_memory_is_an_error_of_ours(make: Make, monkeypatch: pytest.Monke
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(fused.FusedStep, "run", fail)
-    session = make(name="big")
+    session = make(name="big", engine="fused")
     with pytest.raises(SystemResourceError) as error:
         finish(session)
     assert error.value.exit_code == 71

@@ -372,7 +372,9 @@ def test_beside_a_busy_process_the_rate_falls_by_no_more_than_half(preset: str) 
                 stranger.kill()
                 stranger.communicate()
             fall = beside / alone
-            said.append(f"alone {alone:.0f}, beside {beside:.0f} steps/s, {fall:.2f}, others {busy:.1f} cores")
+            said.append(
+                f"alone {alone:.0f}, beside {beside:.0f} steps/s, {fall:.2f}, others {busy:.1f} cores"
+            )
             if fall >= 0.5 or (busy > OTHERS and fall >= ABOVE_A_COLLAPSE):
                 break
     finally:

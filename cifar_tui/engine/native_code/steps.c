@@ -1,0 +1,436 @@
+/* Training steps of a dense residual stack on a CPU: gather, forward, loss, backward, penalty and optimizer.
+
+   A step has two phases, with a meeting of all threads after each. In the first each thread takes some
+   pictures of the batch through all layers and back, which needs nothing of the other pictures. In the second
+   the threads share the weights: a tile of the gradient is summed over the batch in registers and goes into
+   the optimizer from there, so that gradients of weights are never written to memory.
+
+   Every number is made by the same operations in the same order whichever thread makes it: the bits do not
+   depend on the number of threads. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "adam.h"
+#include "rows.h"
+
+#define WEIGHT_ROWS 48 /* of a weight that a thread takes at a time */
+#define MOST_THREADS 64
+#define LINE_BYTES 64 /* of the cache */
+#define SPINS 4000 /* looks at a meeting before a thread sleeps; about 50 microseconds */
+
+/* What to train and how; the same as `Work` of native.py. All strides and places are in floats. */
+typedef struct {
+    int64_t batch, inputs, width, classes;
+    int64_t layers;         /* dense layers before the last one */
+    int64_t normed;         /* whether each of them has a layer norm */
+    int64_t stride;         /* of rows of weights and activations */
+    int64_t class_stride;   /* the same of the last layer */
+    int64_t input_stride;   /* of rows of pictures */
+    const int64_t *weights; /* places of layers + 1 weights (inputs, outputs) */
+    const int64_t *biases;  /* places of layers + 1 biases */
+    int64_t gains, offsets; /* places of `layers` numbers each, filled up to whole panels */
+    float *values, *means, *squares;
+    const uint8_t *images;  /* (pictures, inputs) */
+    const int64_t *labels;  /* (pictures,) */
+    int64_t threads;
+    int64_t decoupled;
+    double beta1, beta2, epsilon, weight_decay, l2_reg;
+} Work;
+
+typedef struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t wakened;
+    int64_t threads; /* 0 until all are there that there will be */
+    atomic_int_fast64_t arrived, turn;
+} Meeting;
+
+typedef struct {
+    const Work *work;
+    const int64_t *order;   /* (steps, batch) */
+    int64_t steps;
+    const double *rates;    /* learning rate, of each step */
+    int64_t done;           /* steps of the optimizer before the first */
+    float *losses;          /* (steps,) */
+    int64_t *correct;       /* (steps,) */
+    double *seconds;        /* of each part of a step, on the first thread */
+
+    float *rows;            /* (batch, input_stride): pictures */
+    float *hidden;          /* (batch, stride) */
+    float *normals;         /* (layers, batch, stride): outputs of dense layers, normalised */
+    float *actives;         /* (layers, batch, stride): inputs of the dense layers after the first */
+    float *grads;           /* (layers, batch, stride): gradients of outputs of dense layers */
+    float *through;         /* (batch, stride) */
+    float *logits, *of_logits; /* (batch, class_stride) */
+    float *spreads, *of_gains, *of_offsets; /* (layers, batch) */
+    float *row_losses;      /* (batch,) */
+    int64_t *hits;          /* (batch,) */
+    float *turned;          /* weights as (outputs, inputs), of all layers but the first */
+    float *penalties;       /* sums of squares, of each task and of the gains */
+    int64_t tasks;
+
+    Update update;
+    Meeting meeting;
+    atomic_int_fast64_t next;
+} Run;
+
+/* Parts of a step, in order: pictures, forward, loss and backward, weights with their gradients. */
+enum { FEED, FORWARD, BACKWARD, WEIGHTS };
+
+typedef struct {
+    Run *run;
+    int64_t number;
+} Member;
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void meet(Meeting *meeting) {
+    if (meeting->threads == 1) return;
+    int_fast64_t turn = atomic_load(&meeting->turn);
+    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == meeting->threads) {
+        atomic_store(&meeting->arrived, 0);
+        pthread_mutex_lock(&meeting->mutex);
+        atomic_store(&meeting->turn, turn + 1);
+        pthread_cond_broadcast(&meeting->wakened);
+        pthread_mutex_unlock(&meeting->mutex);
+        return;
+    }
+    for (int spin = 0; spin < SPINS; spin++) {
+        if (atomic_load_explicit(&meeting->turn, memory_order_acquire) != turn) return;
+#if defined(__SSE__)
+        _mm_pause();
+#endif
+    }
+    pthread_mutex_lock(&meeting->mutex);
+    while (atomic_load(&meeting->turn) == turn) pthread_cond_wait(&meeting->wakened, &meeting->mutex);
+    pthread_mutex_unlock(&meeting->mutex);
+}
+
+/* Waits until it is known how many threads there are. */
+static int64_t begin(Meeting *meeting) {
+    pthread_mutex_lock(&meeting->mutex);
+    while (!meeting->threads) pthread_cond_wait(&meeting->wakened, &meeting->mutex);
+    int64_t threads = meeting->threads;
+    pthread_mutex_unlock(&meeting->mutex);
+    return threads;
+}
+
+/* Pictures as numbers in [0, 1], and on the way those of the next one, which lie anywhere. */
+static void gather(Run *run, int64_t first, int64_t count, const int64_t *pictures) {
+    const Work *work = run->work;
+    for (int64_t row = first; row < first + count; row++) {
+        const uint8_t *image = work->images + pictures[row] * work->inputs;
+        float *out = run->rows + row * work->input_stride;
+        if (row + 1 < first + count)
+            for (int64_t at = 0; at < work->inputs; at += LINE_BYTES)
+                __builtin_prefetch(work->images + pictures[row + 1] * work->inputs + at);
+        for (int64_t at = 0; at < work->inputs; at++) out[at] = (float)image[at] * (1.0f / 255.0f);
+    }
+}
+
+/* Place of the turned weight of a layer; they lie one after the other. */
+INLINE float *turned(const Run *run, int64_t layer) {
+    return run->turned + (layer - 1) * run->work->width * run->work->stride;
+}
+
+static void forward(Run *run, int64_t first, int64_t count) {
+    const Work *work = run->work;
+    int64_t stride = work->stride, block = work->batch * stride;
+    float *hidden = run->hidden + first * stride;
+    for (int64_t layer = 0; layer < work->layers; layer++) {
+        float *out = run->normals + layer * block + first * stride;
+        const float *weight = work->values + work->weights[layer], *bias = work->values + work->biases[layer];
+        if (layer == 0) {
+            product(count, work->inputs, work->width, run->rows + first * work->input_stride,
+                    work->input_stride, weight, stride, bias, out, stride);
+        } else {
+            float *active = run->actives + (layer - 1) * block + first * stride;
+            for (int64_t row = 0; row < count; row++)
+                sigmoid(hidden + row * stride, work->width, active + row * stride);
+            product(count, work->width, work->width, active, stride, weight, stride, bias, out, stride);
+        }
+        float gain = 1.0f, offset = 0.0f;
+        if (work->normed) {
+            gain = work->values[work->gains + layer];
+            offset = work->values[work->offsets + layer];
+        }
+        for (int64_t row = 0; row < count; row++) {
+            float *normal = out + row * stride, *sum = hidden + row * stride;
+            if (work->normed)
+                run->spreads[layer * work->batch + first + row] = normalise(normal, work->width);
+            for (int64_t at = 0; at < work->width; at += LANES) {
+                vec value = load(normal + at) * gain + offset;
+                store(sum + at, layer == 0 ? value : load(sum + at) + value);
+            }
+        }
+    }
+    float *active = run->actives + (work->layers - 1) * block + first * stride;
+    for (int64_t row = 0; row < count; row++)
+        sigmoid(hidden + row * stride, work->width, active + row * stride);
+    product(count, work->width, work->classes, active, stride, work->values + work->weights[work->layers],
+            work->class_stride, work->values + work->biases[work->layers],
+            run->logits + first * work->class_stride, work->class_stride);
+}
+
+static void backward(Run *run, int64_t first, int64_t count, const int64_t *pictures) {
+    const Work *work = run->work;
+    int64_t stride = work->stride, block = work->batch * stride;
+    float *through = run->through + first * stride;
+    float *of_logits = run->of_logits + first * work->class_stride;
+    for (int64_t row = first; row < first + count; row++)
+        run->row_losses[row] = cross_entropy(
+            run->logits + row * work->class_stride, work->classes, work->labels[pictures[row]],
+            1.0f / (float)work->batch, run->of_logits + row * work->class_stride, run->hits + row);
+    for (int64_t layer = work->layers - 1; layer >= 0; layer--) {
+        if (layer == work->layers - 1)
+            product(count, work->classes, work->width, of_logits, work->class_stride,
+                    turned(run, work->layers), stride, 0, through, stride);
+        else
+            product(count, work->width, work->width, run->grads + (layer + 1) * block + first * stride, stride,
+                    turned(run, layer + 1), stride, 0, through, stride);
+        for (int64_t row = 0; row < count; row++) {
+            int64_t place = layer * work->batch + first + row;
+            const float *active = run->actives + place * stride;
+            float *hidden = run->hidden + (first + row) * stride; /* from here on its gradient */
+            float *grad = run->grads + place * stride;
+            for (int64_t at = 0; at < work->width; at += LANES) {
+                vec value = load(active + at);
+                value = load(through + row * stride + at) * (value - value * value);
+                if (at + LANES > work->width) value = pick(within(work->width, at), value, splat(0.0f));
+                if (layer < work->layers - 1) value += load(hidden + at);
+                store(hidden + at, value);
+                store(grad + at, value);
+            }
+            if (work->normed)
+                normalise_backward(grad, run->normals + place * stride, work->width, run->spreads[place],
+                                   work->values[work->gains + layer], run->of_gains + place,
+                                   run->of_offsets + place);
+        }
+    }
+}
+
+/* Copies rows of a weight (inputs, outputs) to columns of the same one turned. */
+static void turn(const float *weight, int64_t stride, int64_t rows, int64_t columns, float *out,
+                 int64_t out_stride) {
+    for (int64_t column = 0; column < columns; column++)
+        for (int64_t row = 0; row < rows; row++) out[column * out_stride + row] = weight[row * stride + column];
+}
+
+static void turn_all(Run *run) {
+    const Work *work = run->work;
+    for (int64_t layer = 1; layer <= work->layers; layer++) {
+        int last = layer == work->layers;
+        turn(work->values + work->weights[layer], last ? work->class_stride : work->stride, work->width,
+             last ? work->classes : work->width, turned(run, layer), work->stride);
+    }
+}
+
+/* Updates a bias (columns,), whose gradient is the sum of the rows of `grads`. */
+static void update_bias(const Run *run, Flat flat, int64_t at, int64_t columns, const float *grads,
+                        int64_t stride) {
+    for (int64_t column = 0; column < columns; column += LANES) {
+        vec sum = splat(0.0f);
+        for (int64_t row = 0; row < run->work->batch; row++) sum += load(grads + row * stride + column);
+        update(run->update, flat, at + column, sum, run->update.pull);
+    }
+}
+
+/* Updates a number for each layer, which is the only one of its norm; returns the sum of their squares. */
+static float update_scalars(const Run *run, Flat flat, int64_t at, const float *grads, float pull) {
+    const Work *work = run->work;
+    float squares = 0.0f;
+    for (int64_t from = 0; from < work->layers; from += LANES) {
+        vec sum = splat(0.0f);
+        for (int64_t lane = 0; lane < LANES && from + lane < work->layers; lane++) {
+            const float *of_layer = grads + (from + lane) * work->batch;
+            for (int64_t row = 0; row < work->batch; row++) sum[lane] += of_layer[row];
+            float value = flat.values[at + from + lane];
+            squares += value * value;
+        }
+        update(run->update, flat, at + from, sum, pull);
+    }
+    return squares;
+}
+
+/* Into how many tasks the rows of a weight are cut. */
+INLINE int64_t pieces(int64_t rows) { return (rows + WEIGHT_ROWS - 1) / WEIGHT_ROWS; }
+
+static int64_t tasks_of(const Work *work) { return 1 + pieces(work->inputs) + work->layers * pieces(work->width); }
+
+/* Task 0 is all that is small; the others are some rows of a weight each, those of the first weight first. */
+static void update_part(Run *run, int64_t task) {
+    const Work *work = run->work;
+    Flat flat = {work->values, work->means, work->squares};
+    int64_t stride = work->stride, block = work->batch * stride, layers = work->layers;
+    if (task == 0) {
+        for (int64_t layer = 0; layer < layers; layer++)
+            update_bias(run, flat, work->biases[layer], work->width, run->grads + layer * block, stride);
+        update_bias(run, flat, work->biases[layers], work->classes, run->of_logits, work->class_stride);
+        if (work->normed) {
+            const Update *rule = &run->update;
+            run->penalties[0] = update_scalars(run, flat, work->gains, run->of_gains, rule->penalty_pull);
+            update_scalars(run, flat, work->offsets, run->of_offsets, rule->pull);
+        }
+        return;
+    }
+    int64_t of_first = pieces(work->inputs), of_others = pieces(work->width);
+    int64_t layer = task <= of_first ? 0 : 1 + (task - 1 - of_first) / of_others;
+    int64_t from = WEIGHT_ROWS * (layer == 0 ? task - 1 : (task - 1 - of_first) % of_others);
+    int64_t height = layer == 0 ? work->inputs : work->width;
+    int64_t rows = height - from < WEIGHT_ROWS ? height - from : WEIGHT_ROWS;
+    int last = layer == layers;
+    int64_t columns = last ? work->classes : work->width, place_stride = last ? work->class_stride : stride;
+    int64_t at = work->weights[layer] + from * place_stride;
+    const float *inputs = layer == 0 ? run->rows : run->actives + (layer - 1) * block;
+    run->penalties[task] = update_weight(
+        &run->update, flat, at, place_stride, rows, columns, inputs + from,
+        layer == 0 ? work->input_stride : stride, last ? run->of_logits : run->grads + layer * block,
+        place_stride, work->batch);
+    if (layer > 0) turn(flat.values + at, place_stride, rows, columns, turned(run, layer) + from, stride);
+}
+
+static void prepare(Run *run, int64_t step) {
+    const Work *work = run->work;
+    double number = (double)(run->done + step + 1), rate = run->rates[step];
+    float pull = work->decoupled ? 0.0f : (float)work->weight_decay;
+    run->update = (Update){
+        .of_mean = (float)(1.0 - work->beta1),
+        .of_square = (float)(1.0 - work->beta2),
+        .beta2 = (float)work->beta2,
+        .size = (float)(rate / (1.0 - pow(work->beta1, number))),
+        .scale = (float)(1.0 / sqrt(1.0 - pow(work->beta2, number))),
+        .epsilon = (float)work->epsilon,
+        .keep = work->decoupled ? (float)(1.0 - rate * work->weight_decay) : 1.0f,
+        .pull = pull,
+        .penalty_pull = pull + (float)(2.0 * work->l2_reg),
+    };
+    atomic_store(&run->next, 0);
+}
+
+/* Sums what the threads left for each picture, in order. */
+static void conclude(Run *run, int64_t step) {
+    float loss = 0.0f;
+    int64_t hits = 0;
+    for (int64_t row = 0; row < run->work->batch; row++) {
+        loss += run->row_losses[row];
+        hits += run->hits[row];
+    }
+    run->losses[step] = loss / (float)run->work->batch;
+    run->correct[step] = hits;
+}
+
+/* The same for each task of the second phase. */
+static void add_penalty(Run *run, int64_t step) {
+    float squares = 0.0f;
+    for (int64_t task = 0; task < run->tasks; task++) squares += run->penalties[task];
+    run->losses[step] += (float)run->work->l2_reg * squares;
+}
+
+static void *take_part(void *given) {
+    Member *member = given;
+    Run *run = member->run;
+    const Work *work = run->work;
+    int64_t threads = begin(&run->meeting);
+    int64_t first = work->batch * member->number / threads;
+    int64_t count = work->batch * (member->number + 1) / threads - first;
+    double *seconds = run->seconds;
+    for (int64_t step = 0; step < run->steps; step++) {
+        const int64_t *pictures = run->order + step * work->batch;
+        double marks[] = {now(), 0, 0, 0, 0};
+        gather(run, first, count, pictures);
+        marks[1] = now();
+        forward(run, first, count);
+        marks[2] = now();
+        backward(run, first, count, pictures);
+        marks[3] = now();
+        if (member->number == 0) prepare(run, step);
+        meet(&run->meeting);
+        if (member->number == 0) conclude(run, step);
+        int64_t task;
+        while ((task = atomic_fetch_add(&run->next, 1)) < run->tasks) update_part(run, task);
+        meet(&run->meeting);
+        if (member->number > 0) continue;
+        add_penalty(run, step);
+        marks[4] = now();
+        for (int part = FEED; part <= WEIGHTS; part++) seconds[part] += marks[part + 1] - marks[part];
+    }
+    return 0;
+}
+
+static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* One block of memory for all that a run of steps needs; a null pointer where there is not so much. */
+static void *lay_out(Run *run) {
+    const Work *work = run->work;
+    size_t batch = work->batch, layers = work->layers, rows = batch * work->stride * sizeof(float);
+    size_t logits = batch * work->class_stride * sizeof(float), numbers = layers * batch * sizeof(float);
+    size_t turned_bytes = ((layers - 1) * work->width + work->classes) * work->stride * sizeof(float);
+    struct {
+        void **place;
+        size_t bytes;
+    } parts[] = {
+        {(void **)&run->rows, batch * work->input_stride * sizeof(float)},
+        {(void **)&run->hidden, rows},
+        {(void **)&run->normals, layers * rows},
+        {(void **)&run->actives, layers * rows},
+        {(void **)&run->grads, layers * rows},
+        {(void **)&run->through, rows},
+        {(void **)&run->logits, logits},
+        {(void **)&run->of_logits, logits},
+        {(void **)&run->spreads, numbers},
+        {(void **)&run->of_gains, numbers},
+        {(void **)&run->of_offsets, numbers},
+        {(void **)&run->row_losses, batch * sizeof(float)},
+        {(void **)&run->hits, batch * sizeof(int64_t)},
+        {(void **)&run->turned, turned_bytes},
+        {(void **)&run->penalties, run->tasks * sizeof(float)},
+    };
+    size_t size = 64, count = sizeof parts / sizeof parts[0];
+    for (size_t part = 0; part < count; part++) size += aligned(parts[part].bytes);
+    char *memory = calloc(size, 1);
+    if (!memory) return 0;
+    char *at = memory + (64 - (uintptr_t)memory % 64) % 64;
+    for (size_t part = 0; part < count; part++) {
+        *parts[part].place = at;
+        at += aligned(parts[part].bytes);
+    }
+    return memory;
+}
+
+/* Runs `steps` steps in place; see `Work` and `Run`. Returns 0, or -1 where memory ran out. */
+int cifar_tui_steps(const Work *given, const int64_t *order, int64_t steps, const double *rates, int64_t done,
+                    float *losses, int64_t *correct, double *seconds) {
+    Work work = *given;
+    if (work.threads > MOST_THREADS) work.threads = MOST_THREADS;
+    if (work.threads > work.batch) work.threads = work.batch;
+    Run run = {.work = &work, .order = order, .steps = steps, .rates = rates, .done = done,
+               .losses = losses, .correct = correct, .seconds = seconds,
+               .tasks = tasks_of(&work)};
+    void *memory = lay_out(&run);
+    if (!memory) return -1;
+    turn_all(&run);
+    pthread_mutex_init(&run.meeting.mutex, 0);
+    pthread_cond_init(&run.meeting.wakened, 0);
+    Member members[MOST_THREADS];
+    pthread_t threads[MOST_THREADS];
+    int64_t started = 1;
+    for (int64_t number = 0; number < work.threads; number++) members[number] = (Member){&run, number};
+    while (started < work.threads && !pthread_create(&threads[started], 0, take_part, &members[started]))
+        started++;
+    pthread_mutex_lock(&run.meeting.mutex);
+    run.meeting.threads = started; /* fewer than asked for where the system gives no more */
+    pthread_cond_broadcast(&run.meeting.wakened);
+    pthread_mutex_unlock(&run.meeting.mutex);
+    take_part(&members[0]);
+    for (int64_t number = 1; number < started; number++) pthread_join(threads[number], 0);
+    pthread_cond_destroy(&run.meeting.wakened);
+    pthread_mutex_destroy(&run.meeting.mutex);
+    free(memory);
+    return 0;
+}
