@@ -48,6 +48,8 @@ class Settings:
         marker: "auto", "braille", "block" or "ascii".
         chart_pair: "main" (loss and accuracy) or "rates" (rate and learning rate).
         runs_sort: column by which runs are sorted, with "-" before it for the greatest first.
+        runs_filter: words by which runs are filtered.
+        runs_marks: ids of the marked runs, with a space between.
         dataset: the dataset chosen last.
         reduced_motion: nothing glides or fades.
         keys: other keys than the usual ones, by action, see `tui.keys`.
@@ -69,6 +71,8 @@ class Settings:
     marker: str = "auto"
     chart_pair: str = "main"
     runs_sort: str = ""
+    runs_filter: str = ""
+    runs_marks: str = ""
     dataset: str = ""
     reduced_motion: bool = False
     keys: dict[str, str] = field(default_factory=dict)

@@ -281,6 +281,22 @@ async def test_forty_pictures_paint_within_150_ms_and_scrolling_does_not_stall(t
     assert sorted(scrolls)[15] < 0.1, scrolls
 
 
+async def test_the_thumbs_of_the_next_page_are_made_ahead(tmp_path: Path) -> None:
+    grid = SamplesGrid(id="samples")
+    app = app_with(grid, tmp_path)
+    images = np.random.default_rng(1).integers(0, 256, (400, 32, 32, 3), dtype=np.uint8)
+    async with app.run_test(size=(120, 36)) as pilot:
+        grid.show(Split("train", images, np.arange(400) % 10, NAMES), np.arange(400)[::-1])
+        page = 4 * grid.columns
+        for jump in (1, 1, -1):
+            await until(pilot, lambda: grid._strips.cache_info().currsize >= 2 * page)
+            await until(pilot, lambda: grid._ahead is None)
+            made = grid._strips.cache_info().misses
+            grid.action_page(jump)
+            screen_text(app)
+            assert grid._strips.cache_info().misses == made
+
+
 async def test_without_colours_pictures_are_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     app = app_with(RoomData(), tmp_path)

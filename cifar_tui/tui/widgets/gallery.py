@@ -122,6 +122,11 @@ class Gallery(PictureCards, can_focus=True):
         """Columns of the terminal from one card to the next."""
         return max(1, self._inner_width // self.columns)
 
+    def picture_at(self, place: int) -> int:
+        """Place in the split of a shown picture."""
+        assert self._answered is not None and self._places is not None
+        return int(self._answered.rows[self._places[place]])
+
     def tell_moved(self) -> None:
         """Post which picture is under the cursor."""
         self.post_message(self.Moved(self, self.place))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -9,15 +10,18 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
+from textual.timer import Timer
 
 from cifar_tui.tui.widgets.cached_lines import CachedLines
-from cifar_tui.tui.widgets.picture_views import THUMB_HEIGHT, picture_strips, thumb
+from cifar_tui.tui.widgets.picture_views import THUMB_HEIGHT, thumb
+from cifar_tui.tui.widgets.pixel_cells import colours_of, picture_strips
 
 if TYPE_CHECKING:
     from cifar_tui.datasets.split import Split
 
 PITCH_Y = THUMB_HEIGHT + 1
-_CACHE = 64  # thumbs; whole lines are kept too
+_CACHE = 192  # thumbs; whole lines are kept too
+_AHEAD_AFTER, _AHEAD_PAUSE, _AHEAD_WORK = 0.03, 0.01, 0.004  # seconds
 
 
 def movements(prefix: str) -> list[BindingType]:
@@ -47,6 +51,8 @@ class PictureCards(CachedLines):
         self._split: Split | None = None
         self._cursor = 0
         self._strips = lru_cache(maxsize=_CACHE)(self._thumb_rows)
+        self._forth = True  # the way the cursor went last
+        self._ahead: Timer | None = None
 
     # ---- what each view says ----
 
@@ -63,6 +69,10 @@ class PictureCards(CachedLines):
     @property
     def pitch_x(self) -> int:
         """Columns of the terminal from one picture to the next."""
+        raise NotImplementedError
+
+    def picture_at(self, place: int) -> int:
+        """Place in the split of a shown picture."""
         raise NotImplementedError
 
     def tell_moved(self) -> None:
@@ -100,7 +110,9 @@ class PictureCards(CachedLines):
 
     def move_to(self, cursor: int) -> None:
         """Put the cursor on a place among the shown pictures, and scroll there."""
-        self._cursor = max(0, min(cursor, self.count - 1))
+        before, self._cursor = self._cursor, max(0, min(cursor, self.count - 1))
+        self._forth = self._cursor >= before
+        self._look_ahead(_AHEAD_AFTER)
         self._reveal()
         self.refresh()
         self.tell_moved()
@@ -115,7 +127,26 @@ class PictureCards(CachedLines):
 
     def _thumb_rows(self, index: int) -> list[list[Segment]]:
         assert self._split is not None
-        return picture_strips(thumb(self._split.images[index]), not self.app.no_color)
+        return picture_strips(thumb(self._split.images[index]), colours_of(self.app))
+
+    def _look_ahead(self, seconds: float) -> None:
+        if self._ahead is not None:
+            self._ahead.stop()
+        self._ahead = self.set_timer(seconds, self._make_ahead) if self.is_running else None
+
+    def _make_ahead(self) -> None:
+        """Make thumbs of the next page while nothing else happens: a jump there then paints at once."""
+        self._ahead = None
+        page = self.columns * max(1, -(-self.size.height // PITCH_Y))
+        top = self.scroll_offset.y // PITCH_Y * self.columns
+        first = top + page if self._forth else top - page
+        end = time.perf_counter() + _AHEAD_WORK
+        for place in range(max(0, first), min(first + page + self.columns, self.count)):
+            self._strips(self.picture_at(place))
+            if time.perf_counter() > end:
+                if place < first + page + self.columns - 1:
+                    self._look_ahead(_AHEAD_PAUSE)
+                return
 
     def line_key(self, y: int) -> Hashable:
         """The cursor, where it is in this line."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from rich.color import Color, ColorType
-from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
 from cifar_tui.charts.cells import cell_width, clip, plain
+from cifar_tui.tui.widgets.pixel_cells import colours_of, picture_strips
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
 
 THUMB_WIDTH, THUMB_HEIGHT = 16, 8
 """Cells of a 32 x 32 picture at half size."""
-
-RGB = tuple[int, int, int]
 
 
 class Picture(NamedTuple):
@@ -38,33 +33,6 @@ class Picture(NamedTuple):
 
     image: Pixels
     caption: str
-
-
-@lru_cache(maxsize=4096)
-def _style(upper: RGB, lower: RGB) -> Style:
-    # Five times as quick as `Style(color=Color.from_rgb(...))`, which formats a name nobody reads.
-    front = Color("pixel", ColorType.TRUECOLOR, None, ColorTriplet(*upper))
-    return Style.from_color(front, Color("pixel", ColorType.TRUECOLOR, None, ColorTriplet(*lower)))
-
-
-def picture_strips(image: Pixels, colour: bool = True) -> list[list[Segment]]:
-    """The rows of a picture as segments.
-
-    Args:
-        image: (H, W, 3) uint8.
-        colour: half blocks in 24-bit colour; False: signs by brightness, for screens without colour.
-
-    Returns:
-        ceil(H / 2) rows, each W cells wide.
-    """
-    from cifar_tui import pictures
-
-    if not colour:
-        return [[Segment(line, Style.null())] for line in pictures.half_blocks(image, colours="ascii")]
-    return [
-        [Segment("▀" * len(list(run)), _style(*pair)) for pair, run in groupby(row)]
-        for row in pictures.half_block_cells(image)
-    ]
 
 
 def thumb(image: Pixels) -> Pixels:
@@ -122,7 +90,7 @@ class PictureRow(Widget):
             return Strip.blank(width, self.rich_style)
         while len(self._rows) < len(shown):
             image = thumb(shown[len(self._rows)].image)
-            self._rows.append(picture_strips(image, not self.app.no_color))
+            self._rows.append(picture_strips(image, colours_of(self.app)))
         gap = 2
         if len(shown) > 1:
             gap = max(1, min(6, (width - len(shown) * THUMB_WIDTH) // (len(shown) - 1)))
@@ -171,7 +139,7 @@ class PictureZoom(Widget):
             if width < image.shape[1] or height * 2 < image.shape[0]:
                 image = thumb(image)
             large = image.repeat(scale, axis=0).repeat(scale, axis=1)
-            self._rows = picture_strips(large, not self.app.no_color)
+            self._rows = picture_strips(large, colours_of(self.app))
         if y >= len(self._rows):
             return Strip.blank(width, base)
         return Strip(self._rows[y]).adjust_cell_length(width, base)

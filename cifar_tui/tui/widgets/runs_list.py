@@ -57,11 +57,14 @@ class RunsList(ScrollView):
         self._sort = BY_AGE
         self._down = True
         self._marks: list[str] = []
+        self._remembered: list[str] = []  # marks of the last time, until there are runs
         self.open_run = ""
 
     def on_mount(self) -> None:
-        """Sort as the last time."""
-        name = getattr(getattr(self.app, "settings", None), "runs_sort", "")
+        """Sort and mark as the last time."""
+        settings = getattr(self.app, "settings", None)
+        name = getattr(settings, "runs_sort", "")
+        self._remembered = getattr(settings, "runs_marks", "").split()
         for place, column in enumerate(COLUMNS):
             if column.name == name.removeprefix("-"):
                 self.sort_by(place, name.startswith("-"))
@@ -73,8 +76,11 @@ class RunsList(ScrollView):
         self._all = list(runs)
         self._order()
         known = {run.run for run in runs}
-        if any(mark not in known for mark in self._marks):
-            self._mark([mark for mark in self._marks if mark in known])
+        wanted = self._marks or self._remembered
+        if runs:
+            self._remembered = []
+        if wanted != self._marks or any(mark not in known for mark in wanted):
+            self._mark([mark for mark in wanted if mark in known][:MOST_MARKED])
 
     def update_runs(self, runs: Sequence[RunSummary]) -> None:
         """Show what became of some of the runs, each in its row."""
@@ -154,6 +160,9 @@ class RunsList(ScrollView):
 
     def _mark(self, ids: list[str]) -> None:
         self._marks = ids
+        settings = getattr(self.app, "settings", None)
+        if settings is not None and not self._remembered:
+            settings.set(runs_marks=" ".join(ids))
         self.refresh()
         self.post_message(self.Marked(tuple(ids)))
 

@@ -94,6 +94,11 @@ class SamplesGrid(PictureCards, can_focus=True):
         """Columns of the terminal from one picture to the next."""
         return PITCH_X
 
+    def picture_at(self, place: int) -> int:
+        """Place in the split of a shown picture."""
+        assert self._rows is not None
+        return int(self._rows[place])
+
     def tell_moved(self) -> None:
         """Post which picture is under the cursor."""
         self.post_message(self.Moved(self.index))

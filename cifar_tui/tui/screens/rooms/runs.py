@@ -115,7 +115,9 @@ class RoomRuns(RunsDeeds):
 
     def on_mount(self) -> None:
         """Look now, and again while the room is in sight."""
-        self.query_one("#runs-filter").display = False
+        field = self.query_one("#runs-filter", Input)
+        field.value = getattr(getattr(self.app, "settings", None), "runs_filter", "")
+        field.display = bool(field.value)
         self.query_one("#runs-detail").border_title = "Run"
         table = self.query_one(RunsTable)
         table.set_class(True, "-empty")
@@ -273,6 +275,9 @@ class RoomRuns(RunsDeeds):
         """Filter as it is typed."""
         event.stop()
         self.query_one(RunsTable).filter(event.value)
+        settings = getattr(self.app, "settings", None)
+        if settings is not None:
+            settings.set(runs_filter=event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Back to the table; an empty filter goes away."""
