@@ -205,7 +205,7 @@ def accept(data_dir: Path) -> None:
 async def photograph(options: argparse.Namespace, scratch: Path) -> list[Path]:
     """Run the tour in a fresh app."""
     options.out.mkdir(parents=True, exist_ok=True)
-    settings = Settings(scratch / "settings.toml")
+    settings = Settings.load(scratch / "settings.toml")
     # The pictures show a home of their own, and commands that need not name the folders.
     runs = scratch / ".local" / "share" / "cifar-tui" / "runs"
     os.environ |= {

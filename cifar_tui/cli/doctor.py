@@ -79,6 +79,7 @@ def examine(data: Path, runs: Path) -> dict[str, Any]:
         "torch": torch,
         "cores": _cores(),
         "memory": {"total": int(memory.total), "available": int(memory.available)},
+        "native": _native(),
         "data": {"dir": str(data), "free": _free(data), "datasets": _datasets(data)},
         "runs": {"dir": str(runs), "free": _free(runs), **_runs(runs)},
         "terminal": _terminal(),
@@ -117,6 +118,17 @@ def _torch() -> dict[str, Any]:
         found = device.select(name).to_json()
         devices.append({key: found[key] for key in ("device", "name", "memory", "threads")})
     return {"seconds": round(seconds, 3), "devices": devices, "error": None}
+
+
+def _native() -> dict[str, Any]:
+    """What the engine in C is compiled with, and whether it was; a compiler that is missing is a finding."""
+    from cifar_tui.engine import native_build
+
+    try:
+        command = native_build.compiler()
+        return {"compiler": " ".join(command), "built": native_build.is_built(), "error": None}
+    except native_build.NoNativeError as error:
+        return {"compiler": None, "built": False, "error": str(error)}
 
 
 def _cores() -> int:
@@ -210,7 +222,8 @@ def _text(found: dict[str, Any]) -> str:
             "machine",
             [
                 f"{found['cores']} cores, {human_bytes(memory['total'])} memory, "
-                f"{human_bytes(memory['available'])} available"
+                f"{human_bytes(memory['available'])} available",
+                _native_line(found["native"]),
             ],
         ),
         ("data", _data_lines(found["data"])),
@@ -236,6 +249,13 @@ def _device_lines(torch: dict[str, Any]) -> list[str]:
         for each in torch["devices"]
     ]
     return [*lines, f"loading torch took {torch['seconds']:.1f} s"]
+
+
+def _native_line(native: dict[str, Any]) -> str:
+    if native["error"] is not None:
+        return f"{safe_text(native['error'], 80)}: fnn trains on engine fused, about half as fast as native"
+    when = "compiled and kept" if native["built"] else "compiled by the first training that can use it"
+    return f"C compiler {safe_text(native['compiler'], 60)}; engine native is {when}"
 
 
 def _data_lines(data: dict[str, Any]) -> list[str]:

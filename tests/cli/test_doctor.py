@@ -119,3 +119,25 @@ def test_on_a_terminal_it_shows_the_card_in_colour(tmp_path: Path) -> None:
         assert child.exitstatus == 0
         assert "half blocks" in child.before
         assert ("\x1b[38;2;" in child.before) == coloured
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_the_compiler_of_the_native_engine_is_named(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, built: bool
+) -> None:
+    monkeypatch.setenv("CC", f"{sys.executable} -X dev")
+    monkeypatch.setattr("cifar_tui.engine.native_build.is_built", lambda: built)
+    assert cli("--json").json["native"] == {
+        "compiler": f"{sys.executable} -X dev",
+        "built": built,
+        "error": None,
+    }
+    when = "compiled and kept" if built else "compiled by the first training that can use it"
+    assert f"engine native is {when}" in cli().out
+
+
+def test_a_compiler_that_is_not_there_is_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    found = cli()
+    assert found.code == 0
+    assert "no C compiler: no-such-compiler was not found: fnn trains on engine fused" in found.out

@@ -64,9 +64,9 @@ INLINE vec root(vec value) {
 #endif
 }
 
-/* e to the power of x, within 2 units of the last place where x is in [-87, 88]; what is beyond is held there.
+/* e to the power of x, within 2 units of the last place where x is in [-87, 88]; beyond it is held.
 
-   Method: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial of r (Cephes' coefficients), and n as exponent. */
+   Method: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial of r (coefficients of Cephes), n as exponent. */
 INLINE vec exponential(vec x) {
     vec low = splat(-87.0f), high = splat(88.0f);
     vec held = pick(x < low, low, pick(x > high, high, x));

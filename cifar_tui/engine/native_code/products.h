@@ -61,15 +61,16 @@ INLINE int tile_height(int64_t left) {
 #define INNER_BLOCK 256 /* a panel of so many rows stays in the first cache while the tiles go by */
 
 INLINE void out_tile(const int rows, const float *left, int64_t left_stride, const float *right,
-                     int64_t right_stride, int64_t inner, const float *start, int64_t start_stride, float *out,
-                     int64_t out_stride) {
+                     int64_t right_stride, int64_t inner, const float *start, int64_t start_stride,
+                     float *out, int64_t out_stride) {
     Tile tile;
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int part = 0; part < PARTS; part++)
             tile[row][part] = start ? load(start + row * start_stride + part * LANES) : splat(0.0f);
     add_product(tile, rows, left, left_stride, 1, right, right_stride, inner);
     UNROLL for (int row = 0; row < rows; row++)
-        UNROLL for (int part = 0; part < PARTS; part++) store(out + row * out_stride + part * LANES, tile[row][part]);
+        UNROLL for (int part = 0; part < PARTS; part++)
+            store(out + row * out_stride + part * LANES, tile[row][part]);
 }
 
 /* out = left * right + bias: left (rows, inner), right (inner, columns), bias (columns) or none.

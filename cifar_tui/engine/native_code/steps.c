@@ -8,18 +8,16 @@
    Every number is made by the same operations in the same order whichever thread makes it: the bits do not
    depend on the number of threads. */
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "adam.h"
+#include "meeting.h"
 #include "rows.h"
 
 #define WEIGHT_ROWS 48 /* of a weight that a thread takes at a time */
 #define MOST_THREADS 64
 #define LINE_BYTES 64 /* of the cache */
-#define SPINS 4000 /* looks at a meeting before a thread sleeps; about 50 microseconds */
 
 /* What to train and how; the same as `Work` of native.py. All strides and places are in floats. */
 typedef struct {
@@ -39,13 +37,6 @@ typedef struct {
     int64_t decoupled;
     double beta1, beta2, epsilon, weight_decay, l2_reg;
 } Work;
-
-typedef struct {
-    pthread_mutex_t mutex;
-    pthread_cond_t wakened;
-    int64_t threads; /* 0 until all are there that there will be */
-    atomic_int_fast64_t arrived, turn;
-} Meeting;
 
 typedef struct {
     const Work *work;
@@ -88,37 +79,6 @@ static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static void meet(Meeting *meeting) {
-    if (meeting->threads == 1) return;
-    int_fast64_t turn = atomic_load(&meeting->turn);
-    if (atomic_fetch_add(&meeting->arrived, 1) + 1 == meeting->threads) {
-        atomic_store(&meeting->arrived, 0);
-        pthread_mutex_lock(&meeting->mutex);
-        atomic_store(&meeting->turn, turn + 1);
-        pthread_cond_broadcast(&meeting->wakened);
-        pthread_mutex_unlock(&meeting->mutex);
-        return;
-    }
-    for (int spin = 0; spin < SPINS; spin++) {
-        if (atomic_load_explicit(&meeting->turn, memory_order_acquire) != turn) return;
-#if defined(__SSE__)
-        _mm_pause();
-#endif
-    }
-    pthread_mutex_lock(&meeting->mutex);
-    while (atomic_load(&meeting->turn) == turn) pthread_cond_wait(&meeting->wakened, &meeting->mutex);
-    pthread_mutex_unlock(&meeting->mutex);
-}
-
-/* Waits until it is known how many threads there are. */
-static int64_t begin(Meeting *meeting) {
-    pthread_mutex_lock(&meeting->mutex);
-    while (!meeting->threads) pthread_cond_wait(&meeting->wakened, &meeting->mutex);
-    int64_t threads = meeting->threads;
-    pthread_mutex_unlock(&meeting->mutex);
-    return threads;
 }
 
 /* Pictures as numbers in [0, 1], and on the way those of the next one, which lie anywhere. */
@@ -192,8 +152,8 @@ static void backward(Run *run, int64_t first, int64_t count, const int64_t *pict
             product(count, work->classes, work->width, of_logits, work->class_stride,
                     turned(run, work->layers), stride, 0, through, stride);
         else
-            product(count, work->width, work->width, run->grads + (layer + 1) * block + first * stride, stride,
-                    turned(run, layer + 1), stride, 0, through, stride);
+            product(count, work->width, work->width, run->grads + (layer + 1) * block + first * stride,
+                    stride, turned(run, layer + 1), stride, 0, through, stride);
         for (int64_t row = 0; row < count; row++) {
             int64_t place = layer * work->batch + first + row;
             const float *active = run->actives + place * stride;
@@ -219,7 +179,8 @@ static void backward(Run *run, int64_t first, int64_t count, const int64_t *pict
 static void turn(const float *weight, int64_t stride, int64_t rows, int64_t columns, float *out,
                  int64_t out_stride) {
     for (int64_t column = 0; column < columns; column++)
-        for (int64_t row = 0; row < rows; row++) out[column * out_stride + row] = weight[row * stride + column];
+        for (int64_t row = 0; row < rows; row++)
+            out[column * out_stride + row] = weight[row * stride + column];
 }
 
 static void turn_all(Run *run) {
@@ -261,7 +222,9 @@ static float update_scalars(const Run *run, Flat flat, int64_t at, const float *
 /* Into how many tasks the rows of a weight are cut. */
 INLINE int64_t pieces(int64_t rows) { return (rows + WEIGHT_ROWS - 1) / WEIGHT_ROWS; }
 
-static int64_t tasks_of(const Work *work) { return 1 + pieces(work->inputs) + work->layers * pieces(work->width); }
+static int64_t tasks_of(const Work *work) {
+    return 1 + pieces(work->inputs) + work->layers * pieces(work->width);
+}
 
 /* Task 0 is all that is small; the others are some rows of a weight each, those of the first weight first. */
 static void update_part(Run *run, int64_t task) {
@@ -363,44 +326,36 @@ static void *take_part(void *given) {
     return 0;
 }
 
-static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+/* The next `bytes` of a block of memory, from a whole line of the cache on. */
+static void *part(char *memory, size_t *used, size_t bytes) {
+    size_t at = *used;
+    *used += (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    return memory ? memory + at : 0;
+}
 
-/* One block of memory for all that a run of steps needs; a null pointer where there is not so much. */
-static void *lay_out(Run *run) {
+/* Lays all that a run of steps needs into a block of memory; returns its size. Without one it only counts. */
+static size_t lay_out(Run *run, char *memory) {
     const Work *work = run->work;
     size_t batch = work->batch, layers = work->layers, rows = batch * work->stride * sizeof(float);
     size_t logits = batch * work->class_stride * sizeof(float), numbers = layers * batch * sizeof(float);
-    size_t turned_bytes = ((layers - 1) * work->width + work->classes) * work->stride * sizeof(float);
-    struct {
-        void **place;
-        size_t bytes;
-    } parts[] = {
-        {(void **)&run->rows, batch * work->input_stride * sizeof(float)},
-        {(void **)&run->hidden, rows},
-        {(void **)&run->normals, layers * rows},
-        {(void **)&run->actives, layers * rows},
-        {(void **)&run->grads, layers * rows},
-        {(void **)&run->through, rows},
-        {(void **)&run->logits, logits},
-        {(void **)&run->of_logits, logits},
-        {(void **)&run->spreads, numbers},
-        {(void **)&run->of_gains, numbers},
-        {(void **)&run->of_offsets, numbers},
-        {(void **)&run->row_losses, batch * sizeof(float)},
-        {(void **)&run->hits, batch * sizeof(int64_t)},
-        {(void **)&run->turned, turned_bytes},
-        {(void **)&run->penalties, run->tasks * sizeof(float)},
-    };
-    size_t size = 64, count = sizeof parts / sizeof parts[0];
-    for (size_t part = 0; part < count; part++) size += aligned(parts[part].bytes);
-    char *memory = calloc(size, 1);
-    if (!memory) return 0;
-    char *at = memory + (64 - (uintptr_t)memory % 64) % 64;
-    for (size_t part = 0; part < count; part++) {
-        *parts[part].place = at;
-        at += aligned(parts[part].bytes);
-    }
-    return memory;
+    size_t used = 0;
+    run->rows = part(memory, &used, batch * work->input_stride * sizeof(float));
+    run->hidden = part(memory, &used, rows);
+    run->normals = part(memory, &used, layers * rows);
+    run->actives = part(memory, &used, layers * rows);
+    run->grads = part(memory, &used, layers * rows);
+    run->through = part(memory, &used, rows);
+    run->logits = part(memory, &used, logits);
+    run->of_logits = part(memory, &used, logits);
+    run->spreads = part(memory, &used, numbers);
+    run->of_gains = part(memory, &used, numbers);
+    run->of_offsets = part(memory, &used, numbers);
+    run->row_losses = part(memory, &used, batch * sizeof(float));
+    run->hits = part(memory, &used, batch * sizeof(int64_t));
+    size_t turned_rows = (layers - 1) * work->width + work->classes;
+    run->turned = part(memory, &used, turned_rows * work->stride * sizeof(float));
+    run->penalties = part(memory, &used, run->tasks * sizeof(float));
+    return used;
 }
 
 /* Runs `steps` steps in place; see `Work` and `Run`. Returns 0, or -1 where memory ran out. */
@@ -412,25 +367,21 @@ int cifar_tui_steps(const Work *given, const int64_t *order, int64_t steps, cons
     Run run = {.work = &work, .order = order, .steps = steps, .rates = rates, .done = done,
                .losses = losses, .correct = correct, .seconds = seconds,
                .tasks = tasks_of(&work)};
-    void *memory = lay_out(&run);
+    char *memory = calloc(lay_out(&run, 0) + LINE_BYTES, 1);
     if (!memory) return -1;
+    lay_out(&run, memory + (LINE_BYTES - (uintptr_t)memory % LINE_BYTES) % LINE_BYTES);
     turn_all(&run);
-    pthread_mutex_init(&run.meeting.mutex, 0);
-    pthread_cond_init(&run.meeting.wakened, 0);
+    open_meeting(&run.meeting);
     Member members[MOST_THREADS];
     pthread_t threads[MOST_THREADS];
     int64_t started = 1;
     for (int64_t number = 0; number < work.threads; number++) members[number] = (Member){&run, number};
     while (started < work.threads && !pthread_create(&threads[started], 0, take_part, &members[started]))
         started++;
-    pthread_mutex_lock(&run.meeting.mutex);
-    run.meeting.threads = started; /* fewer than asked for where the system gives no more */
-    pthread_cond_broadcast(&run.meeting.wakened);
-    pthread_mutex_unlock(&run.meeting.mutex);
+    expect(&run.meeting, started); /* fewer than asked for where the system gives no more */
     take_part(&members[0]);
     for (int64_t number = 1; number < started; number++) pthread_join(threads[number], 0);
-    pthread_cond_destroy(&run.meeting.wakened);
-    pthread_mutex_destroy(&run.meeting.mutex);
+    close_meeting(&run.meeting);
     free(memory);
     return 0;
 }
