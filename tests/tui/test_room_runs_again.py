@@ -70,3 +70,18 @@ async def test_marks_outlive_a_start_without_a_look_at_the_runs(tmp_path: Path) 
         runs_in(tmp_path, "cnn-1", "cnn-2")
         room._next_look = 0.0
         await until(pilot, lambda: "2 runs, 2 marked" in app.text)
+
+
+async def test_nothing_is_marked_while_the_filter_hides_every_run(tmp_path: Path) -> None:
+    runs_in(tmp_path, "cnn-1", "cnn-2")
+    room = RoomRuns()
+    app = app_with(room, tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "cnn-2" in app.text)
+        room.focus_first()
+        await pilot.press("slash", *"wide", "enter", "space")
+        room.action_mark()
+        await pilot.pause()
+        assert "0 of 2 runs, by" in app.text
+        await pilot.press("escape", "space")
+        await until(pilot, lambda: "2 runs, 1 marked" in app.text)

@@ -196,6 +196,8 @@ class RunsList(ScrollView):
         self.post_message(self.Moved(self.current))
 
     def _toggle(self, place: int) -> None:
+        if place >= len(self._shown):  # the filter hides every run
+            return
         id = self._shown[place].run
         if id in self._marks:
             self._mark([mark for mark in self._marks if mark != id])

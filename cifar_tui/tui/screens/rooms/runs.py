@@ -265,7 +265,9 @@ class RoomRuns(RunsDeeds):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Runs are needed."""
-        if action in {"filter", "copy", "copy_table", "compare", "metric", "mark"}:
+        if action == "mark":
+            return bool(self.query(RunsTable)) and self.query_one(RunsTable).current is not None
+        if action in {"filter", "copy", "copy_table", "compare", "metric"}:
             return bool(self.query(RunsTable)) and not self.query_one(RunsTable).has_class("-empty")
         if action == "clear":
             return bool(self.query("#runs-filter")) and self.query_one("#runs-filter").display
