@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -40,23 +41,9 @@ class FlatMemory:
 
     def adopt(self, optimizer: torch.optim.Optimizer) -> None:
         """Take over the state of an optimizer, which may have been loaded; it keeps views of ours."""
-        state: dict[Any, dict[str, Tensor]] = optimizer.state
-        for key, flat in (("exp_avg", self.moments.means), ("exp_avg_sq", self.moments.squares)):
-            for parameter, view in self._views(flat).items():
-                old = state[parameter].get(key)
-                if old is None:
-                    view.zero_()
-                elif old.data_ptr() != view.data_ptr():
-                    view.copy_(old)
-                state[parameter][key] = view
-        for index, parameter in enumerate((self._first, *self._rest)):
-            count = self._counts[index]
-            old = state[parameter].get("step")
-            if old is None:
-                count.zero_()
-            elif old.data_ptr() != count.data_ptr():
-                count.copy_(old)
-            state[parameter]["step"] = count
+        adopt_state(optimizer, "exp_avg", self._views(self.moments.means).items())
+        adopt_state(optimizer, "exp_avg_sq", self._views(self.moments.squares).items())
+        adopt_state(optimizer, "step", zip((self._first, *self._rest), self._counts, strict=True))
 
     def counted(self) -> None:
         """Let every parameter know how many steps were done; they are counted once for all."""
@@ -73,3 +60,21 @@ class FlatMemory:
             else:
                 views[parameter] = part.view(parameter.shape)
         return views
+
+
+def adopt_state(optimizer: torch.optim.Optimizer, key: str, places: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Let one entry of an optimizer's state lie in memory of ours, with the values it has, else zeros.
+
+    Args:
+        optimizer: over the parameters.
+        key: of the entry, such as "exp_avg".
+        places: each parameter with the tensor that its entry is to be.
+    """
+    state: dict[Any, dict[str, Tensor]] = optimizer.state
+    for parameter, place in places:
+        old = state[parameter].get(key)
+        if old is None:
+            place.zero_()
+        elif old.data_ptr() != place.data_ptr():
+            place.copy_(old)
+        state[parameter][key] = place

@@ -7,13 +7,11 @@ threads (a screen) then have to themselves; else the same functions run as plain
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +19,7 @@ from cifar_tui.config import RunConfig
 from cifar_tui.engine import fused_steps
 from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
+from cifar_tui.engine.chunks import pictures_of, run_by_epoch
 from cifar_tui.engine.conv_stack import Front
 from cifar_tui.engine.dense_stack import HAS_ONEDNN, Shape, Stack
 from cifar_tui.engine.flat import FlatMemory
@@ -143,31 +142,16 @@ class FusedStep:
     def run(self, first: int, count: int) -> ChunkResult:
         """Run `count` steps in calls that do not cross an epoch."""
         self._module.train()
-        losses = torch.empty(count)
-        correct = torch.empty(count, dtype=torch.int64)
-        durations = np.empty(count)
-        done = 0
-        while done < count:
-            rows = self._order.rows(first + done, count - done)
-            part = slice(done, done + len(rows))
-            began = time.perf_counter()
-            self._call(first + done, rows, losses[part], correct[part])
-            durations[part] = (time.perf_counter() - began) / len(rows)
-            done += len(rows)
+        result = run_by_epoch(self._order, self._batch_size, first, count, self._call)
         self._memory.counted()
         for layer in self._counted:
             assert layer.num_batches_tracked is not None
             layer.num_batches_tracked.add_(count)
-        accuracies = correct.numpy() / self._batch_size
-        return ChunkResult(losses.numpy().astype(np.float64), accuracies, durations)
+        return result
 
     def _call(self, first: int, rows: Tensor, losses: Tensor, correct: Tensor) -> None:
         numbers = range(first, first + len(rows))
-        images, labels = self._images, self._labels
-        if self._augmentation is not None:
-            images = self._augmentation.pictures(images, rows, first)
-            labels = labels.index_select(0, rows.flatten())
-            rows = torch.arange(rows.numel()).view_as(rows)
+        images, labels, rows = pictures_of(self._augmentation, self._images, self._labels, rows, first)
         rates = [self._learning_rate(step) for step in numbers]
         self._steps(
             images,

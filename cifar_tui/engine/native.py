@@ -8,11 +8,8 @@ The bits do not depend on the number of threads.
 from __future__ import annotations
 
 import ctypes
-import time
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +17,8 @@ from cifar_tui.config import RunConfig
 from cifar_tui.engine import native_build
 from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
+from cifar_tui.engine.chunks import pictures_of, run_by_epoch
+from cifar_tui.engine.flat import adopt_state
 from cifar_tui.engine.step import ChunkResult
 from cifar_tui.models._modules import FeatureLayerNorm
 
@@ -119,28 +118,13 @@ class NativeStep:
     def run(self, first: int, count: int) -> ChunkResult:
         """Run `count` steps in calls that do not cross an epoch."""
         self._module.train()
-        losses = torch.empty(count)
-        correct = torch.empty(count, dtype=torch.int64)
-        durations = np.empty(count)
         ctypes.memset(self._seconds, 0, ctypes.sizeof(self._seconds))
-        done = 0
-        while done < count:
-            rows = self._order.rows(first + done, count - done)
-            part = slice(done, done + len(rows))
-            began = time.perf_counter()
-            self._call(first + done, rows, losses[part], correct[part])
-            durations[part] = (time.perf_counter() - began) / len(rows)
-            done += len(rows)
+        result = run_by_epoch(self._order, self._work.batch, first, count, self._call)
         self.parts = dict(zip(PARTS, self._seconds, strict=True))
-        accuracies = correct.numpy() / self._work.batch
-        return ChunkResult(losses.numpy().astype(np.float64), accuracies, durations)
+        return result
 
     def _call(self, first: int, rows: Tensor, losses: Tensor, correct: Tensor) -> None:
-        images, labels = self._images, self._labels
-        if self._augmentation is not None:
-            images = self._augmentation.pictures(images, rows, first)
-            labels = labels.index_select(0, rows.flatten())
-            rows = torch.arange(rows.numel()).view_as(rows)
+        images, labels, rows = pictures_of(self._augmentation, self._images, self._labels, rows, first)
         rates = [self._learning_rate(step) for step in range(first, first + len(rows))]
         self._work.images, self._work.labels = images.data_ptr(), labels.data_ptr()
         self._work.threads = torch.get_num_threads()
@@ -217,22 +201,10 @@ class Memory:
 
     def adopt(self, optimizer: torch.optim.Optimizer) -> None:
         """Take over the state of an optimizer, which may have been loaded; it keeps views of ours."""
-        state: dict[Any, dict[str, Tensor]] = optimizer.state
-        for key, flat in (("exp_avg", self._flat[1]), ("exp_avg_sq", self._flat[2])):
-            for parameter, view in self._of(flat):
-                old = state[parameter].get(key)
-                if old is None:
-                    view.zero_()
-                elif old.data_ptr() != view.data_ptr():
-                    view.copy_(old)
-                state[parameter][key] = view
-        for count, (parameter, _place, _stride) in zip(self._counts, self._views, strict=True):
-            old = state[parameter].get("step")
-            if old is None:
-                count.zero_()
-            elif old.data_ptr() != count.data_ptr():
-                count.copy_(old)
-            state[parameter]["step"] = count
+        adopt_state(optimizer, "exp_avg", self._of(self._flat[1]))
+        adopt_state(optimizer, "exp_avg_sq", self._of(self._flat[2]))
+        counted = (parameter for parameter, _place, _stride in self._views)
+        adopt_state(optimizer, "step", zip(counted, self._counts, strict=True))
         self.done = int(self._counts[0])
 
     def count(self, steps: int) -> None:
