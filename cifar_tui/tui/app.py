@@ -172,6 +172,9 @@ class CifarTuiApp(Navigation):
 
     def panes_ready(self) -> None:
         """The panes are there: look at what is on disk."""
+        from cifar_tui.tui.option_clicks import mind_gone_options
+
+        mind_gone_options()
         gc.enable()  # off until now, see `cli.start`
         self.look()
         if self._watch is not None:
