@@ -6,7 +6,7 @@ How the bytes get to disk is the business of `runs.checkpoints`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,36 @@ HEADER_LIMIT = 1_000_000
 
 def model_bytes(module: nn.Module) -> bytes:
     """Parameters and buffers of a module, under their names in it."""
-    return save({name: _plain(tensor) for name, tensor in module.state_dict().items()})
+    return save(model_tensors(module))
 
 
 def optimizer_bytes(optimizer: torch.optim.Optimizer, module: nn.Module) -> bytes:
     """State of an optimizer, each tensor as ``parameter name:key``."""
+    return save(optimizer_tensors(optimizer, module))
+
+
+def copies(module: nn.Module, optimizer: torch.optim.Optimizer) -> Callable[[], dict[str, bytes]]:
+    """Copies the state now, and gives what makes the files of a checkpoint of it, in whatever thread.
+
+    Making them takes several times as long as copying: 28 ms and 4 ms for `seed-fnn` on a slow core.
+    """
+    model, state = model_tensors(module), optimizer_tensors(optimizer, module)
+    return lambda: {MODEL_FILE: save(model), OPTIMIZER_FILE: save(state)}
+
+
+def model_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Copies of the parameters and buffers of a module, on the CPU, under their names in it."""
+    return {name: _plain(tensor) for name, tensor in module.state_dict().items()}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
+    """Copies of the state of an optimizer, on the CPU, each as ``parameter name:key``."""
     tensors = {}
     for name, parameter in module.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor):
                 tensors[f"{name}:{key}"] = _plain(value)
-    return save(tensors)
+    return tensors
 
 
 def load_model(module: nn.Module, data: bytes, where: str) -> None:

@@ -14,6 +14,7 @@ from cifar_tui import events
 from cifar_tui.errors import StorageError
 
 RETRY_SECONDS = 10.0
+MakeFiles = Callable[[], Mapping[str, bytes]]
 
 
 class CheckpointSink(Protocol):
@@ -31,7 +32,7 @@ class _Job:
     """One checkpoint on its way to the sink."""
 
     step: int
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes] | MakeFiles
     state: dict[str, Any]
     reason: events.CheckpointReason
     median_step_us: float | None
@@ -39,12 +40,15 @@ class _Job:
     info: Any = None
     error: BaseException | None = None
     seconds: float = 0.0
+    bytes: int = 0
 
     def write(self, sink: CheckpointSink, clock: Callable[[], float]) -> None:
         """Write it; never raises."""
         began = clock()
         try:
-            self.info = sink.save(self.step, self.files, self.state, best=self.reason == "best")
+            files = self.files() if callable(self.files) else self.files
+            self.info = sink.save(self.step, files, self.state, best=self.reason == "best")
+            self.bytes = sum(len(data) for data in files.values())
         except BaseException as error:  # noqa: BLE001 - raised again in the thread of the training
             self.error = error
         self.seconds = clock() - began
@@ -104,7 +108,7 @@ class Saver:
     def save(
         self,
         step: int,
-        files: Mapping[str, bytes],
+        files: Mapping[str, bytes] | MakeFiles,
         state: dict[str, Any],
         reason: events.CheckpointReason,
         median_step_us: float | None,
@@ -115,7 +119,7 @@ class Saver:
 
         Args:
             step: steps done.
-            files: bytes by name.
+            files: bytes by name, or what makes them, where the checkpoint is written.
             state: JSON values; copied.
             reason: why it is written.
             median_step_us: for the event.
@@ -180,7 +184,7 @@ class Saver:
                     step=job.step,
                     name=job.info.name,
                     reason=job.reason,
-                    bytes=sum(len(data) for data in job.files.values()),
+                    bytes=job.bytes,
                     seconds=job.seconds,
                     median_step_us=job.median_step_us,
                 )

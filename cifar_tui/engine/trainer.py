@@ -331,7 +331,8 @@ class Trainer:
 
     def _save(self, reason: events.CheckpointReason, *, wait: bool = False) -> bool:
         median = self.times.percentile_us(50)
-        return self._saver.save(self.step, self._files(), self.state(), reason, median, wait=wait)
+        files = checkpoint.copies(self.module, self.optimizer)
+        return self._saver.save(self.step, files, self.state(), reason, median, wait=wait)
 
     # ---- divergence and the end ----
 

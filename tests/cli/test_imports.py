@@ -31,6 +31,17 @@ def loaded(program: str) -> list[str]:
     return names
 
 
+@pytest.mark.parametrize(("model", "engine"), [("fnn", "auto"), ("fnn", "fused"), ("cnn", "auto")])
+def test_a_training_on_the_cpu_does_not_load_the_compiler_of_torch(
+    tmp_path: Path, model: str, engine: str
+) -> None:
+    words = ["train", "--dataset", "synthetic", "--model", model, "--engine", engine, "--device", "cpu"]
+    words += ["--steps", "2", "--batch-size", "10", "--num-nodes", "8", "--hidden-layers", "2"]
+    words += ["--threads", "1", "--data-dir", str(tmp_path), "--runs-dir", str(tmp_path / "runs")]
+    program = running(words) + "\nimport sys\nassert 'torch' in sys.modules"
+    assert "torch" in loaded(program + "\nassert 'torch._dynamo' not in sys.modules")
+
+
 def running(*commands: list[str]) -> str:
     calls = "\n".join(f"assert main.run({words!r}) == 0, {words!r}" for words in commands)
     return f"from cifar_tui.cli import main\n{calls}"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cifar_tui import events
+from cifar_tui.engine import checkpoint
 from cifar_tui.engine.saving import Saver
 from cifar_tui.errors import DamagedError, StorageError
 
@@ -184,3 +185,25 @@ def test_a_checkpoint_blocks_the_steps_for_a_moment_only(make_world: MakeWorld) 
         times.append(time.perf_counter() - began)
         world.trainer._saver.settle()
     assert sorted(times)[3] < 0.05  # 4 ms on a quiet machine; 20 ms by design
+
+
+def test_a_checkpoint_holds_the_state_of_its_step_though_it_is_made_later(make_world: MakeWorld) -> None:
+    world = make_world("seed-fnn", steps=20)
+    trainer = world.trainer
+    trainer._engine.run(0, 5)
+    wanted, gate, made = trainer._files(), threading.Event(), []
+    sink = SimpleNamespace(save=lambda step, files, manifest, *, best=False: made.append(dict(files)))
+    saver = Saver(sink, 60.0, lambda _event: None, time.monotonic)
+    files = checkpoint.copies(trainer.module, trainer.optimizer)
+
+    def late() -> dict[str, bytes]:
+        gate.wait(20)
+        return files()
+
+    with saver:
+        assert saver.save(5, late, {}, "interval", None)
+        trainer._engine.run(5, 5)
+        gate.set()
+        saver.settle()
+    assert made == [wanted]
+    assert trainer._files() != wanted
