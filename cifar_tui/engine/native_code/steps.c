@@ -17,6 +17,7 @@
 
 #define WEIGHT_ROWS 48 /* of a weight that a thread takes at a time */
 #define MOST_THREADS 64
+#define GROUPS 2 /* of pictures for each thread: who is held up by another program leaves one to the others */
 #define LINE_BYTES 64 /* of the cache */
 
 /* What to train and how; the same as `Work` of native.py. All strides and places are in floats. */
@@ -64,7 +65,7 @@ typedef struct {
 
     Update update;
     Meeting meeting;
-    atomic_int_fast64_t next;
+    atomic_int_fast64_t next_group, next; /* group of pictures, and task, that nobody took yet */
 } Run;
 
 /* Parts of a step, in order: pictures, forward, loss and backward, weights with their gradients. */
@@ -280,6 +281,7 @@ static void prepare(Run *run, int64_t step) {
 static void conclude(Run *run, int64_t step) {
     float loss = 0.0f;
     int64_t hits = 0;
+    atomic_store(&run->next_group, 0); /* all are taken, and the next step has not begun */
     for (int64_t row = 0; row < run->work->batch; row++) {
         loss += run->row_losses[row];
         hits += run->hits[row];
@@ -300,28 +302,33 @@ static void *take_part(void *given) {
     Run *run = member->run;
     const Work *work = run->work;
     int64_t threads = begin(&run->meeting);
-    int64_t first = work->batch * member->number / threads;
-    int64_t count = work->batch * (member->number + 1) / threads - first;
+    int64_t groups = threads == 1 ? 1 : GROUPS * threads;
     double *seconds = run->seconds;
     for (int64_t step = 0; step < run->steps; step++) {
         const int64_t *pictures = run->order + step * work->batch;
-        double marks[] = {now(), 0, 0, 0, 0};
-        gather(run, first, count, pictures);
-        marks[1] = now();
-        forward(run, first, count);
-        marks[2] = now();
-        backward(run, first, count, pictures);
-        marks[3] = now();
+        double begun = now(), marks[] = {0, 0, 0, 0};
+        int64_t group, task;
+        while ((group = atomic_fetch_add(&run->next_group, 1)) < groups) {
+            int64_t first = work->batch * group / groups, count = work->batch * (group + 1) / groups - first;
+            double before = now();
+            gather(run, first, count, pictures);
+            double gathered = now();
+            forward(run, first, count);
+            double seen = now();
+            backward(run, first, count, pictures);
+            marks[FEED] += gathered - before;
+            marks[FORWARD] += seen - gathered;
+            marks[BACKWARD] += now() - seen;
+        }
         if (member->number == 0) prepare(run, step);
         meet(&run->meeting);
         if (member->number == 0) conclude(run, step);
-        int64_t task;
         while ((task = atomic_fetch_add(&run->next, 1)) < run->tasks) update_part(run, task);
         meet(&run->meeting);
         if (member->number > 0) continue;
         add_penalty(run, step);
-        marks[4] = now();
-        for (int part = FEED; part <= WEIGHTS; part++) seconds[part] += marks[part + 1] - marks[part];
+        marks[WEIGHTS] = now() - begun - marks[FEED] - marks[FORWARD] - marks[BACKWARD];
+        for (int part = FEED; part <= WEIGHTS; part++) seconds[part] += marks[part];
     }
     return 0;
 }
