@@ -124,6 +124,9 @@ class RunsList(ScrollView):
     def filter(self, words: str) -> None:
         """Show only runs that hold all the words in their id, title, state, model or dataset."""
         self._filter = words
+        settings = getattr(self.app, "settings", None)
+        if settings is not None:
+            settings.set(runs_filter=words)
         self._choose()
 
     def sort_by(self, column: int, down: bool | None = None) -> None:

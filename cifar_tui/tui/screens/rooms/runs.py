@@ -101,9 +101,7 @@ class RoomRuns(RunsDeeds):
                     pane.border_title = "Runs"
                     yield RunsTable(id="runs-table")
                     yield Static(id="runs-empty")
-                    yield Input(
-                        id="runs-filter", placeholder="words; enter keeps them, esc shows all", compact=True
-                    )
+                    yield Input(id="runs-filter", placeholder="words; enter keeps, esc clears", compact=True)
                 with Vertical(id="runs-detail", classes="pane"):
                     yield Static(id="runs-detail-text")
                     with Horizontal(id="runs-buttons"):
@@ -265,9 +263,9 @@ class RoomRuns(RunsDeeds):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Runs are needed."""
-        if action == "mark":
-            return bool(self.query(RunsTable)) and self.query_one(RunsTable).current is not None
-        if action in {"filter", "copy", "copy_table", "compare", "metric"}:
+        if action == "mark" and self.query(RunsTable):
+            return self.query_one(RunsTable).current is not None
+        if action in {"filter", "copy", "copy_table", "compare", "metric", "mark"}:
             return bool(self.query(RunsTable)) and not self.query_one(RunsTable).has_class("-empty")
         if action == "clear":
             return bool(self.query("#runs-filter")) and self.query_one("#runs-filter").display
@@ -277,9 +275,6 @@ class RoomRuns(RunsDeeds):
         """Filter as it is typed."""
         event.stop()
         self.query_one(RunsTable).filter(event.value)
-        settings = getattr(self.app, "settings", None)
-        if settings is not None:
-            settings.set(runs_filter=event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Back to the table; an empty filter goes away."""
