@@ -80,7 +80,6 @@ class NativeStep:
     """
 
     name = "native"
-    parts: dict[str, float]
 
     def __init__(
         self,

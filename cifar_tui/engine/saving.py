@@ -32,7 +32,7 @@ class _Job:
     """One checkpoint on its way to the sink."""
 
     step: int
-    files: Mapping[str, bytes] | MakeFiles
+    make_files: MakeFiles
     state: dict[str, Any]
     reason: events.CheckpointReason
     median_step_us: float | None
@@ -40,15 +40,15 @@ class _Job:
     info: Any = None
     error: BaseException | None = None
     seconds: float = 0.0
-    bytes: int = 0
+    size: int = 0
 
     def write(self, sink: CheckpointSink, clock: Callable[[], float]) -> None:
         """Write it; never raises."""
         began = clock()
         try:
-            files = self.files() if callable(self.files) else self.files
+            files = self.make_files()
             self.info = sink.save(self.step, files, self.state, best=self.reason == "best")
-            self.bytes = sum(len(data) for data in files.values())
+            self.size = sum(len(data) for data in files.values())
         except BaseException as error:  # noqa: BLE001 - raised again in the thread of the training
             self.error = error
         self.seconds = clock() - began
@@ -108,7 +108,7 @@ class Saver:
     def save(
         self,
         step: int,
-        files: Mapping[str, bytes] | MakeFiles,
+        make_files: MakeFiles,
         state: dict[str, Any],
         reason: events.CheckpointReason,
         median_step_us: float | None,
@@ -119,7 +119,7 @@ class Saver:
 
         Args:
             step: steps done.
-            files: bytes by name, or what makes them, where the checkpoint is written.
+            make_files: gives bytes by name; called where the checkpoint is written.
             state: JSON values; copied.
             reason: why it is written.
             median_step_us: for the event.
@@ -132,7 +132,7 @@ class Saver:
         self._next = self._clock() + self._every
         if self._sink is None:
             return True
-        sink, job = self._sink, _Job(step, files, copy.deepcopy(state), reason, median_step_us)
+        sink, job = self._sink, _Job(step, make_files, copy.deepcopy(state), reason, median_step_us)
         self._job = job
         if not wait:
             job.thread = threading.Thread(
@@ -184,7 +184,7 @@ class Saver:
                     step=job.step,
                     name=job.info.name,
                     reason=job.reason,
-                    bytes=job.bytes,
+                    bytes=job.size,
                     seconds=job.seconds,
                     median_step_us=job.median_step_us,
                 )

@@ -318,10 +318,7 @@ class Trainer:
         self.rounds.last = {name: dict(values) for name, values in state["last"].items()}
 
     def _files(self) -> dict[str, bytes]:
-        return {
-            checkpoint.MODEL_FILE: checkpoint.model_bytes(self.module),
-            checkpoint.OPTIMIZER_FILE: checkpoint.optimizer_bytes(self.optimizer, self.module),
-        }
+        return checkpoint.copies(self.module, self.optimizer)()
 
     def _load(self, files: Mapping[str, bytes], where: str) -> None:
         name, other = checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE

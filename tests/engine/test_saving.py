@@ -61,7 +61,7 @@ def test_a_checkpoint_is_told_only_when_it_is_on_the_disk() -> None:
     sink = GatedSink()
     saver, seen = make(sink)
     with saver:
-        assert saver.save(5, FILES, {}, "interval", None)
+        assert saver.save(5, lambda: FILES, {}, "interval", None)
         saver.poll()
         assert saver.busy
         assert (saver.saved_at, seen) == (-1, [])
@@ -80,8 +80,8 @@ def test_a_save_that_waits_returns_when_it_is_on_the_disk() -> None:
     saver, seen = make(sink)
     threading.Timer(0.05, sink.gate.set).start()
     with saver:
-        saver.save(5, FILES, {}, "interval", None)
-        assert saver.save(7, FILES, {}, "end", None, wait=True)
+        saver.save(5, lambda: FILES, {}, "interval", None)
+        assert saver.save(7, lambda: FILES, {}, "end", None, wait=True)
         assert sink.on_disk == [5, 7]
     assert sink.most_at_once == 1
     assert [event.step for event in seen if isinstance(event, events.Checkpoint)] == [5, 7]
@@ -92,7 +92,7 @@ def test_what_the_training_changes_later_is_not_in_the_checkpoint() -> None:
     saver, _seen = make(sink)
     state = {"last": {"test": {"accuracy": 0.5}}}
     with saver:
-        saver.save(5, FILES, state, "interval", None)
+        saver.save(5, lambda: FILES, state, "interval", None)
         state["last"]["test"] = {"accuracy": 0.7}
         sink.gate.set()
     assert sink.manifest == {"last": {"test": {"accuracy": 0.5}}}
@@ -104,7 +104,7 @@ def test_a_refused_checkpoint_is_noted_and_tried_again_later() -> None:
     sink.error = StorageError("no space left")
     saver, seen = make(sink)
     with saver:
-        saver.save(5, FILES, {}, "interval", None)
+        saver.save(5, lambda: FILES, {}, "interval", None)
         saver.settle()
         assert saver.saved_at == -1
         assert saver.failure is sink.error
@@ -113,7 +113,7 @@ def test_a_refused_checkpoint_is_noted_and_tried_again_later() -> None:
         assert (note.step, note.text) == (5, "checkpoint not written: no space left; training goes on")
         sink.error = None
         assert saver.due(6)
-        assert saver.save(6, FILES, {}, "interval", None, wait=True)
+        assert saver.save(6, lambda: FILES, {}, "interval", None, wait=True)
     assert saver.failure is None
 
 
@@ -123,7 +123,7 @@ def test_an_error_that_is_not_the_disks_ends_the_training() -> None:
     sink.error = DamagedError("the folder is a link")
     saver, _seen = make(sink)
     with pytest.raises(DamagedError), saver:
-        saver.save(5, FILES, {}, "interval", None)
+        saver.save(5, lambda: FILES, {}, "interval", None)
 
 
 def test_an_error_of_the_training_is_not_hidden_by_one_of_the_disk() -> None:
@@ -132,7 +132,7 @@ def test_an_error_of_the_training_is_not_hidden_by_one_of_the_disk() -> None:
     sink.error = DamagedError("the folder is a link")
     saver, _seen = make(sink)
     with pytest.raises(MemoryError), saver:
-        saver.save(5, FILES, {}, "interval", None)
+        saver.save(5, lambda: FILES, {}, "interval", None)
         raise MemoryError
 
 

@@ -9,6 +9,7 @@ from textual.widgets import Input
 from cifar_tui.tui.screens.rooms.runs import RoomRuns
 from cifar_tui.tui.settings import Settings
 from cifar_tui.tui.widgets.runs_table import RunsTable
+from tests.tui.pane_app import PaneApp
 from tests.tui.room_tools import app_with, line_with, until
 from tests.tui.run_maker import make_run
 
@@ -18,12 +19,17 @@ def runs_in(tmp_path: Path, *names: str) -> None:
         make_run(tmp_path / "runs", name)
 
 
-async def test_order_filter_and_marks_are_there_at_the_next_start(tmp_path: Path) -> None:
-    runs_in(tmp_path, "cnn-1", "wide-2", "wide-10")
-    settings = Settings.load(tmp_path / "settings.toml")
+def started_with(settings: Settings, tmp_path: Path) -> tuple[RoomRuns, PaneApp]:
     room = RoomRuns()
     app = app_with(room, tmp_path)
     app.settings = settings  # type: ignore[attr-defined]
+    return room, app
+
+
+async def test_order_filter_and_marks_are_there_at_the_next_start(tmp_path: Path) -> None:
+    runs_in(tmp_path, "cnn-1", "wide-2", "wide-10")
+    settings = Settings.load(tmp_path / "settings.toml")
+    room, app = started_with(settings, tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "wide-10" in app.text)
         room.focus_first()
@@ -33,9 +39,7 @@ async def test_order_filter_and_marks_are_there_at_the_next_start(tmp_path: Path
         order, marks = table.order, table.marks
         assert marks
     assert settings.save()
-    room = RoomRuns()
-    app = app_with(room, tmp_path)
-    app.settings = Settings.load(tmp_path / "settings.toml")  # type: ignore[attr-defined]
+    room, app = started_with(Settings.load(tmp_path / "settings.toml"), tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "2 of 3 runs, 1 marked" in app.text)
         table = room.query_one(RunsTable)
@@ -50,9 +54,7 @@ async def test_the_mark_of_a_run_that_is_gone_is_forgotten(tmp_path: Path) -> No
     runs_in(tmp_path, "cnn-1", "cnn-2")
     settings = Settings.load(tmp_path / "settings.toml")
     settings.set(runs_marks="gone cnn-2")
-    room = RoomRuns()
-    app = app_with(room, tmp_path)
-    app.settings = settings  # type: ignore[attr-defined]
+    _room, app = started_with(settings, tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "2 runs, 1 marked" in app.text)
         assert settings.runs_marks == "cnn-2"
@@ -61,9 +63,7 @@ async def test_the_mark_of_a_run_that_is_gone_is_forgotten(tmp_path: Path) -> No
 async def test_marks_outlive_a_start_without_a_look_at_the_runs(tmp_path: Path) -> None:
     settings = Settings.load(tmp_path / "settings.toml")
     settings.set(runs_marks="cnn-1 cnn-2")
-    room = RoomRuns()
-    app = app_with(room, tmp_path)
-    app.settings = settings  # type: ignore[attr-defined]
+    room, app = started_with(settings, tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "There are no runs yet" in app.text)
         assert settings.runs_marks == "cnn-1 cnn-2"

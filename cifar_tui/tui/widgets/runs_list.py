@@ -124,19 +124,20 @@ class RunsList(ScrollView):
     def filter(self, words: str) -> None:
         """Show only runs that hold all the words in their id, title, state, model or dataset."""
         self._filter = words
-        settings = getattr(self.app, "settings", None)
-        if settings is not None:
-            settings.set(runs_filter=words)
+        self._remember(runs_filter=words)
         self._choose()
 
     def sort_by(self, column: int, down: bool | None = None) -> None:
         """Sort by a column; numbers and ages begin with the greatest, texts with a."""
         text = COLUMNS[column].name in TEXTS
         self._sort, self._down = column, (not text) if down is None else down
+        self._remember(runs_sort="-" * self._down + COLUMNS[column].name)
+        self._order()
+
+    def _remember(self, **changes: str) -> None:
         settings = getattr(self.app, "settings", None)
         if settings is not None:
-            settings.set(runs_sort="-" * self._down + COLUMNS[column].name)
-        self._order()
+            settings.set(**changes)
 
     def _order(self) -> None:
         self._all.sort(key=lambda run: natural(run.run))
@@ -163,9 +164,8 @@ class RunsList(ScrollView):
 
     def _mark(self, ids: list[str]) -> None:
         self._marks = ids
-        settings = getattr(self.app, "settings", None)
-        if settings is not None and not self._remembered:
-            settings.set(runs_marks=" ".join(ids))
+        if not self._remembered:
+            self._remember(runs_marks=" ".join(ids))
         self.refresh()
         self.post_message(self.Marked(tuple(ids)))
 
