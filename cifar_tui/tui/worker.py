@@ -102,12 +102,12 @@ class TrainingThread:
         return self._finished.wait(seconds)
 
     def _run(self) -> None:
+        if "torch" in sys.modules and not self.foreign:  # what the training before left
+            gc.unfreeze()
+            gc.collect()  # before the priority falls, as nothing else runs until this is done
         if self._polite and sys.platform == "linux":
             with contextlib.suppress(OSError):  # threads that torch makes inherit it
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        if "torch" in sys.modules and not self.foreign:  # what the training before left
-            gc.unfreeze()
-            gc.collect()
         try:
             self.session.run()
         except BaseException as error:  # noqa: BLE001 - handed over to the screen

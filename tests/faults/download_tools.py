@@ -26,7 +26,7 @@ def cancel_when(condition: Callable[[], bool]) -> tuple[Callable[[], bool], list
     return cancelled, since
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"

@@ -15,6 +15,7 @@ from cifar_tui.mailbox import Mailbox
 from cifar_tui.session import TrainRequest
 from cifar_tui.tui.app import CifarTuiApp
 from cifar_tui.tui.settings import Settings
+from tests.tui.waiting import PATIENCE, until
 
 NAMES = ["plane", "auto", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -182,19 +183,11 @@ def make_app(folder: Path, session: type[FakeSession] = FakeSession, **options: 
     return app
 
 
-async def ready(pilot: Pilot[Any], seconds: float = 10.0) -> None:
+async def ready(pilot: Pilot[Any], seconds: float = PATIENCE) -> None:
     """Wait until the panes are there."""
     app: Any = pilot.app
     await until(pilot, lambda: app.dashboard.ready, seconds)
     await pilot.pause()
-
-
-async def until(pilot: Pilot[Any], true: Any, seconds: float = 10.0) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"waited {seconds} s in vain"
-        await pilot.pause(0.02)
 
 
 def screen_text(app: Any) -> str:

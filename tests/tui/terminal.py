@@ -205,7 +205,7 @@ class Terminal:
         x, y = self.find(text, rows=rows, last=last)
         self.click_at(x + len(text) - len(text.lstrip()), y)
 
-    def wait_end(self, seconds: float = 10.0) -> int:
+    def wait_end(self, seconds: float = 30.0) -> int:
         """The exit code, 128 + n for a signal."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

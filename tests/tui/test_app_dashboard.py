@@ -14,8 +14,9 @@ from cifar_tui.tui import theme
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.live import ALL_KINDS
 from cifar_tui.tui.settings import Settings
-from tests.tui.fake_session import evaluation, make_app, progress, ready, screen_text, started, until
+from tests.tui.fake_session import evaluation, make_app, progress, ready, screen_text, started
 from tests.tui.run_maker import make_run
+from tests.tui.waiting import until
 
 
 async def test_at_120_by_40_all_five_panes_are_in_sight(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.errors import DamagedError, NotThereError, UsageError
-from tests.tui.fake_session import FakeSession, make_app, progress, ready, screen_text, started, until
+from tests.tui.fake_session import FakeSession, make_app, progress, ready, screen_text, started
+from tests.tui.waiting import until
 
 
 class Slow(FakeSession):

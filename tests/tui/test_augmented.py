@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.fake_session import make_app, ready, screen_text, until
+from tests.tui.fake_session import make_app, ready, screen_text
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.usefixtures("small_synthetic")
 

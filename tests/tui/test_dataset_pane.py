@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from textual.pilot import Pilot
 
 from cifar_tui import events
 from cifar_tui.datasets import synthetic
@@ -24,8 +22,9 @@ from cifar_tui.tui.widgets import dataset_pane as module
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
 from cifar_tui.tui.widgets.dataset_reader import Look, Samples
 from cifar_tui.tui.widgets.picture_views import Picture
-from tests.tui.pane_app import PaneApp, screen_text
+from tests.tui.pane_app import PaneApp
 from tests.tui.run_maker import started
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.usefixtures("small_synthetic")
 
@@ -34,14 +33,6 @@ def app_at(tmp_path: Path, width: int = 41, height: int = 14, **fields: Any) -> 
     pane = DatasetPane(**fields)
     pane.styles.width, pane.styles.height = width, height
     return PaneApp(pane, tmp_path / "data", tmp_path / "runs")
-
-
-async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 10.0) -> None:
-    for _ in range(int(seconds / 0.02)):
-        await pilot.pause(0.02)
-        if true():
-            return
-    raise AssertionError(screen_text(pilot.app))
 
 
 def line_with(app: PaneApp, words: str) -> str:

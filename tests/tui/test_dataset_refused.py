@@ -13,7 +13,8 @@ from cifar_tui.tui.widgets.dataset_pane import DatasetPane
 from cifar_tui.tui.widgets.fields import Edited
 from tests.tui.fake_session import make_app, ready
 from tests.tui.pane_app import PaneApp
-from tests.tui.test_dataset_pane import app_at, until
+from tests.tui.test_dataset_pane import app_at
+from tests.tui.waiting import until
 
 ERROR = DamagedError(
     "cannot download CIFAR-10: [/b] http://127.0.0.1/cifar-10-binary.tar.gz: SHA-256 "

@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 from cifar_tui import events
 from cifar_tui.tui.app import CifarTuiApp
 from cifar_tui.tui.widgets.footer import FooterLine
-from tests.tui.fake_session import FakeSession, ended, evaluation, make_app, progress, ready, started, until
+from tests.tui.fake_session import FakeSession, ended, evaluation, make_app, progress, ready, started
+from tests.tui.waiting import until
 
 PANES = ("dataset", "recipe", "loss", "accuracy", "report")
 

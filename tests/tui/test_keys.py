@@ -11,7 +11,8 @@ from cifar_tui.tui.app import CifarTuiApp
 from cifar_tui.tui.keys import keymap
 from cifar_tui.tui.screens.help import topic_of
 from cifar_tui.tui.settings import Settings
-from tests.tui.fake_session import ready, screen_text, until
+from tests.tui.fake_session import ready, screen_text
+from tests.tui.waiting import until
 
 
 def app_with(folder: Path) -> CifarTuiApp:

@@ -9,9 +9,10 @@ import pytest
 
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
 from cifar_tui.tui.settings import Settings
-from tests.tui.fake_session import evaluation, make_app, ready, screen_text, started, until
+from tests.tui.fake_session import evaluation, make_app, ready, screen_text, started
 from tests.tui.recipe_app import RecipeApp, lines
 from tests.tui.recipe_app import ready as form_ready
+from tests.tui.waiting import until
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -32,11 +33,11 @@ async def test_keys_of_an_empty_chart_say_what_they_did(tmp_path: Path, size: tu
             ("v", "─ Steps per second"),
         ):
             await pilot.press(key)
-            await until(pilot, lambda said=said: said in screen_text(app), 3)
+            await until(pilot, lambda said=said: said in screen_text(app))
         app.settings.set(smoothing=0.0)
         for _ in range(2):
             await pilot.press("minus")
-        await until(pilot, lambda: "Smoothing stays 0: the least there is" in screen_text(app), 3)
+        await until(pilot, lambda: "Smoothing stays 0: the least there is" in screen_text(app))
 
 
 async def test_a_border_too_narrow_for_the_answer_is_helped_by_a_notice(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ async def test_a_border_too_narrow_for_the_answer_is_helped_by_a_notice(tmp_path
         app.dashboard.focus_pane("loss")
         await pilot.pause()
         await pilot.press("x", "m")
-        await until(pilot, lambda: "Drawn with: block" in screen_text(app), 3)
+        await until(pilot, lambda: "Drawn with: block" in screen_text(app))
 
 
 async def test_y_on_an_empty_report_says_so(tmp_path: Path) -> None:
@@ -56,7 +57,7 @@ async def test_y_on_an_empty_report_says_so(tmp_path: Path) -> None:
         app.dashboard.focus_pane("report")
         await pilot.pause()
         await pilot.press("y")
-        await until(pilot, lambda: "No numbers yet: there is nothing to copy" in screen_text(app), 3)
+        await until(pilot, lambda: "No numbers yet: there is nothing to copy" in screen_text(app))
 
 
 async def test_groups_of_the_form_are_as_they_were_left() -> None:

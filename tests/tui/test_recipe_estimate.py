@@ -16,9 +16,10 @@ from cifar_tui.session.probe import Probe
 from cifar_tui.tui.screens.help import HelpScreen
 from cifar_tui.tui.widgets import estimate
 from cifar_tui.tui.widgets.cost import CostLine
-from tests.tui.fake_session import FakeSession, make_app, ready, screen_text, until
+from tests.tui.fake_session import FakeSession, make_app, ready, screen_text
 from tests.tui.recipe_app import RecipeApp, line_of, lines
 from tests.tui.recipe_app import ready as form_ready
+from tests.tui.waiting import until
 
 
 class FakeProbe:

@@ -26,7 +26,8 @@ from cifar_tui.tui.screens.zoom import ZoomScreen
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
 from cifar_tui.tui.widgets.samples_grid import SamplesGrid
 from tests.tui.pane_app import PaneApp, screen_text
-from tests.tui.room_tools import app_with, line_with, until
+from tests.tui.room_tools import app_with, line_with
+from tests.tui.waiting import until
 
 NAMES = tuple(f"class {number}" for number in range(10))
 

@@ -14,7 +14,8 @@ import pytest
 from cifar_tui.tui import machine_data
 from cifar_tui.tui.machine_data import Gpu, Sampler
 from cifar_tui.tui.screens.rooms.machine import RoomMachine
-from tests.tui.room_tools import app_with, until
+from tests.tui.room_tools import app_with
+from tests.tui.waiting import until
 
 CARD = Gpu("Card [b]X\x1b", 0.5, 4_000_000_000, 80_000_000_000, 54.0, 312.4, 700.0)
 

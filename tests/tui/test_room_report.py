@@ -13,8 +13,9 @@ from cifar_tui.tui import report_data, theme
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
 from cifar_tui.tui.messages import CopyRequested
 from cifar_tui.tui.screens.rooms.report import RoomReport
-from tests.tui.room_tools import app_with, line_with, until
+from tests.tui.room_tools import app_with, line_with
 from tests.tui.run_maker import confusion, evaluation, make_run, report_values, started
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.usefixtures("small_synthetic")
 

@@ -21,8 +21,9 @@ from cifar_tui.tui.widgets.gallery import Gallery
 from tests.tui import fake_session
 from tests.tui.answers_by_hand import Evaluate, answered
 from tests.tui.pane_app import PaneApp, screen_text
-from tests.tui.room_tools import app_with, line_with, until
+from tests.tui.room_tools import app_with, line_with
 from tests.tui.run_maker import evaluation, make_run
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.usefixtures("small_synthetic")
 

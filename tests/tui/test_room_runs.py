@@ -18,8 +18,9 @@ from cifar_tui.tui.runs_data import RunsReader
 from cifar_tui.tui.screens.rooms.runs import RoomRuns
 from cifar_tui.tui.widgets.runs_table import RunsTable, age, natural
 from tests.tui.pane_app import screen_text
-from tests.tui.room_tools import app_with, line_with, until
+from tests.tui.room_tools import app_with, line_with
 from tests.tui.run_maker import ended, evaluation, make_run, started
+from tests.tui.waiting import until
 
 
 async def test_runs_are_listed_newest_first_with_their_numbers(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from cifar_tui.tui.screens.rooms.runs import RoomRuns
 from cifar_tui.tui.settings import Settings
 from cifar_tui.tui.widgets.runs_table import RunsTable
 from tests.tui.pane_app import PaneApp
-from tests.tui.room_tools import app_with, line_with, until
+from tests.tui.room_tools import app_with, line_with
 from tests.tui.run_maker import make_run
+from tests.tui.waiting import until
 
 
 def runs_in(tmp_path: Path, *names: str) -> None:

@@ -11,8 +11,9 @@ from cifar_tui.tui.messages import CopyRequested
 from cifar_tui.tui.runs_data import beside
 from cifar_tui.tui.screens.rooms.runs import RoomRuns
 from cifar_tui.tui.widgets.runs_table import RunsTable
-from tests.tui.room_tools import app_with, line_with, until
+from tests.tui.room_tools import app_with, line_with
 from tests.tui.run_maker import make_run
+from tests.tui.waiting import until
 
 # ---- side by side ----
 

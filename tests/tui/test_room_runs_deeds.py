@@ -19,8 +19,9 @@ from cifar_tui.tui.screens.rooms.runs import RoomRuns
 from cifar_tui.tui.screens.rooms.runs_deeds import changes
 from cifar_tui.tui.widgets.runs_table import RunsTable
 from tests.tui.pane_app import screen_text
-from tests.tui.room_tools import app_with, line_with, until
+from tests.tui.room_tools import app_with, line_with
 from tests.tui.run_maker import ended, evaluation, make_run, started
+from tests.tui.waiting import until
 
 # ---- runs in training ----
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual.color import Color
-from textual.pilot import Pilot
 from textual.widget import Widget
 
 from cifar_tui.runs.directory import RunDirectory
@@ -17,22 +15,15 @@ from cifar_tui.tui.screens.rooms.data import RoomData
 from cifar_tui.tui.screens.rooms.machine import RoomMachine
 from cifar_tui.tui.screens.rooms.report import RoomReport
 from cifar_tui.tui.screens.rooms.runs import RoomRuns
-from tests.tui.pane_app import PaneApp, screen_text
+from tests.tui.pane_app import PaneApp
 from tests.tui.run_maker import make_run
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.usefixtures("small_synthetic")
 
 
 def app_with(room: Widget, tmp_path: Path) -> PaneApp:
     return PaneApp(room, tmp_path / "data", tmp_path / "runs")
-
-
-async def until(pilot: Pilot[None], true: Callable[[], bool], seconds: float = 10.0) -> None:
-    for _ in range(int(seconds / 0.02)):
-        await pilot.pause(0.02)
-        if true():
-            return
-    raise AssertionError(screen_text(pilot.app))
 
 
 def line_with(app: PaneApp, words: str) -> str:

@@ -14,7 +14,8 @@ from cifar_tui.runs.liveness import look
 from cifar_tui.tui.app import CifarTuiApp
 from cifar_tui.tui.settings import Settings
 from cifar_tui.tui.widgets.runs_table import RunsTable
-from tests.tui.fake_session import ready, screen_text, until
+from tests.tui.fake_session import ready, screen_text
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
-from tests.tui.fake_session import make_app, ready, screen_text, until
+from tests.tui.fake_session import make_app, ready, screen_text
 from tests.tui.run_maker import make_run
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.usefixtures("small_synthetic")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from textual.widgets import Button, Tooltip
 
 from cifar_tui.tui.screens.first_start import FirstStart
-from tests.tui.fake_session import make_app, ready, screen_text, until
+from tests.tui.fake_session import make_app, ready, screen_text
+from tests.tui.waiting import until
 
 
 async def test_a_click_on_a_tooltip_goes_to_what_is_below_it(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from cifar_tui.runs.directory import RunDirectory, list_runs
 from cifar_tui.runs.liveness import look
 from cifar_tui.tui.app import CifarTuiApp
 from cifar_tui.tui.settings import Settings
-from tests.tui.fake_session import make_app, ready, screen_text, until
+from tests.tui.fake_session import make_app, ready, screen_text
+from tests.tui.waiting import until
 
 pytestmark = pytest.mark.slow
 
