@@ -122,7 +122,7 @@ class Trainer:
         self.plan = EvaluationPlan(config, self.steps_per_epoch, clock)
         self._losses: list[float] = []  # of the batches since the last progress event
         self._next_progress = 0.0
-        self._rewind = Rewind(self.module, self._engine, self._files, self._load, clock)
+        self._rewind = Rewind(self.module, self._engine, self._copies, self._load, clock)
         self.tuner = Tuner(device, threads, self._note, self._rewind.forget)
 
     @property
@@ -317,8 +317,11 @@ class Trainer:
         self.rounds.best = state["best"]
         self.rounds.last = {name: dict(values) for name, values in state["last"].items()}
 
+    def _copies(self) -> Callable[[], dict[str, bytes]]:
+        return checkpoint.copies(self.module, self.optimizer)
+
     def _files(self) -> dict[str, bytes]:
-        return checkpoint.copies(self.module, self.optimizer)()
+        return self._copies()()
 
     def _load(self, files: Mapping[str, bytes], where: str) -> None:
         name, other = checkpoint.MODEL_FILE, checkpoint.OPTIMIZER_FILE
@@ -328,8 +331,7 @@ class Trainer:
 
     def _save(self, reason: events.CheckpointReason, *, wait: bool = False) -> bool:
         median = self.times.percentile_us(50)
-        files = checkpoint.copies(self.module, self.optimizer)
-        return self._saver.save(self.step, files, self.state(), reason, median, wait=wait)
+        return self._saver.save(self.step, self._copies(), self.state(), reason, median, wait=wait)
 
     # ---- divergence and the end ----
 

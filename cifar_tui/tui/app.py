@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import signal
 import sys
 import time
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from cifar_tui.session import TrainRequest
 
 _STYLES = Path(__file__).parent / "styles"
+SHOW_SECONDS = 0.19  # from one count of steps to the next: what is painted more often slows the training
 SAVE_SECONDS = 20.0  # longest wait for a training to save after the screen is gone
 WHILE_TRAINING = frozenset(
     {"stop", "stop_evaluate", "evaluate_now", "checkpoint_now", "set_target", "set_learning_rate"}
@@ -99,6 +101,8 @@ class CifarTuiApp(Navigation):
         self.guard: Guard | None = None
         self.crash: BaseException | None = None
         self.quitting = False
+        self._unseen: frozenset[str] = frozenset()
+        self._shown_at = -math.inf
         self._first_start = first_start and watch is None
         self._watch = watch
         for name in themes.NAMES:
@@ -162,7 +166,11 @@ class CifarTuiApp(Navigation):
                 self.leave()
                 return
             self.session_ended(ended)
-        if kinds:
+        self._unseen |= kinds
+        wait = self._shown_at + SHOW_SECONDS - time.monotonic()
+        if self._unseen - {"progress"} or (self._unseen and wait <= 0):
+            kinds, self._unseen = self._unseen, frozenset()
+            self._shown_at = time.monotonic()
             self.dashboard.show_live(self.live, kinds)
             self.refresh_bindings()
         self.show_download()

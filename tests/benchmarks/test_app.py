@@ -72,13 +72,13 @@ def the_app(
         yield terminal
 
 
-def probed(folder: Path, terminal: Terminal, seconds: float) -> dict[str, float]:
-    """What the probe wrote."""
+def probed(folder: Path, terminal: Terminal, seconds: float, *, show: bool = False) -> dict[str, float]:
+    """What the probe wrote. Drawing the screen here takes a good part of a core, which the app then lacks."""
     out = folder / "probe.json"
     end = time.monotonic() + seconds + 60
     while not out.exists():
         assert time.monotonic() < end, terminal.text
-        terminal.pump(0.2)
+        terminal.pump(0.2, show=show)
     found: dict[str, float] = json.loads(out.read_text())
     return found
 
@@ -160,7 +160,7 @@ def test_a_key_changes_its_cell_at_once_while_it_trains(tmp_path: Path, preset: 
     data, dataset = data_dir(tmp_path)
     folder = tmp_path / "app"
     with the_app(folder, recipe_of(preset, dataset), data, 1.0, "stay") as terminal:
-        probed(folder, terminal, 1.0)
+        probed(folder, terminal, 1.0, show=True)
         delays, places = [], corners(terminal)
         for _ in range(100 if BY_HAND else 20):
             terminal.pump(0.13)  # off the beat of the app's own clocks
@@ -170,7 +170,7 @@ def test_a_key_changes_its_cell_at_once_while_it_trains(tmp_path: Path, preset: 
             while focus(terminal, places) == before:
                 assert time.perf_counter() - began < 5, terminal.text
                 terminal.pump(0.002)
-            delays.append((time.perf_counter() - began) * 1e3)
+            delays.append((terminal.heard - began) * 1e3)  # without the time to draw the screen here
     delays.sort()
     p50, p95 = statistics.median(delays), delays[int(len(delays) * 0.95)]
     print(f"\n{preset} on {dataset}: key to cell p50 {p50:.0f}, p95 {p95:.0f}, max {delays[-1]:.0f} ms")

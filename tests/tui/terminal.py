@@ -60,6 +60,7 @@ class Terminal:
         columns, lines = size
         arguments = ["-c", code] if code else ["-m", "cifar_tui"]
         self.raw = bytearray()
+        self.heard = 0.0  # when the last bytes came, by `time.perf_counter`
         self.screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self.screen)
         self.child: Any = pexpect.spawn(
@@ -92,6 +93,7 @@ class Terminal:
                 continue
             except pexpect.EOF:
                 return False
+            self.heard = time.perf_counter()
             self.raw += data
             if show:
                 self._stream.feed(_PRIVATE.sub(b"", data))

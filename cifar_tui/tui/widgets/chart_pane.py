@@ -1,4 +1,4 @@
-"""A pane with a chart of the run: drawn off the event loop, at most twice a second, only when it changed."""
+"""A pane with a chart of the run: drawn off the event loop, once or twice a second, only when it changed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from cifar_tui.tui.widgets.chart_plan import Plan
 
 REDRAW_SECONDS = 0.5
+LONGEST_SECONDS = 1.0  # between two drawings of a curve that grows
+DRAWING_SHARE = 0.01  # of a core, for one chart: a slow processor draws less often
 CHEAP_SECONDS = 0.010  # a chart that takes longer to draw is drawn in a thread
 _CHANGES = frozenset({"run_started", "progress", "evaluation", "checkpoint", "note", "run_ended", "status"})
 
@@ -131,10 +133,11 @@ class ChartPane(ChartKeys, Container, can_focus=True):
     # ---- drawing ----
 
     def _draw_soon(self) -> None:
-        """Draw now, or when half a second has gone by since the last time."""
+        """Draw now, or when enough time has gone by since the last time."""
         if self._timer is not None:
             return
-        wait = self._drawn_at + REDRAW_SECONDS - time.monotonic()
+        pause = min(LONGEST_SECONDS, max(REDRAW_SECONDS, self._cost / DRAWING_SHARE))
+        wait = self._drawn_at + pause - time.monotonic()
         if wait <= 0:
             self._draw()
         else:

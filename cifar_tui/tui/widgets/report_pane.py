@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cifar_tui.tui.live import LiveRun
     from cifar_tui.tui.widgets.report_numbers import Report
 
-REFRESH_SECONDS = 0.5
+REFRESH_SECONDS = 1.0
 _CHANGES = frozenset({"run_started", "progress", "evaluation", "run_ended", "status"})
 _AT_ONCE = frozenset({"run_started", "evaluation", "run_ended"})
 
