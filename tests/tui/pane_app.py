@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 import cifar_tui.tui
 from cifar_tui.tui import theme
+from cifar_tui.tui.frames import FrameScreen
 
 STYLES = sorted((Path(cifar_tui.tui.__file__).parent / "styles").glob("*.tcss"))
 
@@ -30,6 +31,9 @@ class PaneApp(App[None]):
         self.data_dir = data_dir
         self.runs_dir = runs_dir
         self.asked: list[Message] = []
+
+    def get_default_screen(self) -> FrameScreen:
+        return FrameScreen()
 
     def compose(self) -> ComposeResult:
         yield self.widget

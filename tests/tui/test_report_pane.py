@@ -148,7 +148,7 @@ async def test_numbers_keep_their_columns_while_a_run_trains(tmp_path: Path) -> 
     assert len(places) == 1
 
 
-async def test_a_report_is_painted_at_most_twice_a_second_but_an_evaluation_at_once(
+async def test_a_report_is_painted_at_most_once_a_second_but_an_evaluation_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pane = ReportPane()
@@ -163,7 +163,7 @@ async def test_a_report_is_painted_at_most_twice_a_second_but_an_evaluation_at_o
         monkeypatch.setattr(
             static, "update", lambda text, layout: (painted.append(text), update(text, layout=layout))
         )
-        for tick in range(8):
+        for tick in range(14):
             live.add(progress(505 + tick))
             app.tell(live, frozenset({"progress"}))
             await asyncio.sleep(0.1)
@@ -173,7 +173,7 @@ async def test_a_report_is_painted_at_most_twice_a_second_but_an_evaluation_at_o
         app.tell(live, frozenset({"evaluation"}))
         assert len(painted) == before + 1
         app.tell(live, frozenset({"status"}))
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2)
         assert len(painted) == before + 1  # nothing changed
 
 

@@ -20,6 +20,7 @@ from textual.widgets import ContentSwitcher, Static
 from cifar_tui.text import safe_text
 from cifar_tui.tui import arrange
 from cifar_tui.tui.arrange import PANES, TABS
+from cifar_tui.tui.frames import FrameScreen
 from cifar_tui.tui.live import ALL_KINDS, LiveRun
 from cifar_tui.tui.screens.tooltips import BelowTooltips
 from cifar_tui.tui.widgets.footer import FooterLine
@@ -53,7 +54,7 @@ def load_class(place: tuple[str, str]) -> type[Widget]:
     return found
 
 
-class Dashboard(BelowTooltips):
+class Dashboard(FrameScreen, BelowTooltips):
     """Header, rooms and footer. Room 1 is made at once, the others when they are first entered."""
 
     AUTO_FOCUS = ""

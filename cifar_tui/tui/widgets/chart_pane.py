@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 
 from cifar_tui.text import safe_text
+from cifar_tui.tui.frames import Framed
 from cifar_tui.tui.widgets.chart_keys import ChartKeys
 from cifar_tui.tui.widgets.chart_view import ChartView
 from cifar_tui.tui.widgets.cursor import ChartLink
@@ -31,7 +32,7 @@ CHEAP_SECONDS = 0.010  # a chart that takes longer to draw is drawn in a thread
 _CHANGES = frozenset({"run_started", "progress", "evaluation", "checkpoint", "note", "run_ended", "status"})
 
 
-class ChartPane(ChartKeys, Container, can_focus=True):
+class ChartPane(ChartKeys, Framed, Container, can_focus=True):
     """One chart; all charts of the app share options and cursor.
 
     Args:

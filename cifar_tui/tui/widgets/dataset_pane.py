@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.events import Focus, Resize
 from textual.widgets import Button
 
+from cifar_tui.tui.frames import Framed
 from cifar_tui.tui.messages import CancelDownload, DownloadRequested
 from cifar_tui.tui.places import data_folder
 from cifar_tui.tui.widgets import dataset_lines as text
@@ -42,12 +43,13 @@ _HELP = (
 )
 
 
-class DatasetPane(DatasetChoice, can_focus=True):
+class DatasetPane(Framed, DatasetChoice, can_focus=True):
     """Status of the datasets, download of what is missing, and samples of the selected one."""
 
     BORDER_TITLE = "Dataset"
     BINDINGS: ClassVar[list[BindingType]] = _BINDINGS
     HELP_TEXT = _HELP
+    LIT_PARTS = ".dataset-get"
     Selected = messages.Selected
     StatusChanged = messages.StatusChanged
 

@@ -16,6 +16,7 @@ from textual.message import Message
 
 from cifar_tui.errors import UsageError
 from cifar_tui.text import safe_text
+from cifar_tui.tui.frames import Framed
 from cifar_tui.tui.messages import CopyRequested, FormChanged, StartRequested
 from cifar_tui.tui.places import folder_words
 from cifar_tui.tui.widgets.cost import CostLine, CostModel, SlowFacts, find_slow_facts
@@ -45,7 +46,7 @@ _COPY_LINK = "[@click=copy][b $accent]^y[/] copy command[/]"
 _RESET_LINK = "[@click=reset_all][b $accent]^n[/] reset all[/]"
 
 
-class RecipeForm(RecipeFileKeys, Vertical):
+class RecipeForm(RecipeFileKeys, Framed, Vertical):
     """All hyper-parameters as a form. See `FormState` for what it holds.
 
     Posts `FormChanged` at every change, `StartRequested` and `CopyRequested` on demand.

@@ -14,6 +14,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
+from cifar_tui.tui.frames import Framed
 from cifar_tui.tui.messages import CopyRequested
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _CHANGES = frozenset({"run_started", "progress", "evaluation", "run_ended", "sta
 _AT_ONCE = frozenset({"run_started", "evaluation", "run_ended"})
 
 
-class ReportPane(Container, can_focus=True):
+class ReportPane(Framed, Container, can_focus=True):
     """Table of the splits, worst classes, most confused pairs and a map of the mistakes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
