@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import math
 import signal
 import sys
 import time
@@ -20,6 +19,7 @@ from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 
+from cifar_tui.tui import graphics
 from cifar_tui.tui import theme as themes
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.guard import Guard, end_process
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from cifar_tui.session import TrainRequest
 
 _STYLES = Path(__file__).parent / "styles"
-SHOW_SECONDS = 0.19  # from one count of steps to the next: what is painted more often slows the training
 SAVE_SECONDS = 20.0  # longest wait for a training to save after the screen is gone
 WHILE_TRAINING = frozenset(
     {"stop", "stop_evaluate", "evaluate_now", "checkpoint_now", "set_target", "set_learning_rate"}
@@ -101,8 +100,6 @@ class CifarTuiApp(Navigation):
         self.guard: Guard | None = None
         self.crash: BaseException | None = None
         self.quitting = False
-        self._unseen: frozenset[str] = frozenset()
-        self._shown_at = -math.inf
         self._first_start = first_start and watch is None
         self._watch = watch
         for name in themes.NAMES:
@@ -166,11 +163,7 @@ class CifarTuiApp(Navigation):
                 self.leave()
                 return
             self.session_ended(ended)
-        self._unseen |= kinds
-        wait = self._shown_at + SHOW_SECONDS - time.monotonic()
-        if self._unseen - {"progress"} or (self._unseen and wait <= 0):
-            kinds, self._unseen = self._unseen, frozenset()
-            self._shown_at = time.monotonic()
+        if kinds:
             self.dashboard.show_live(self.live, kinds)
             self.refresh_bindings()
         self.show_download()
@@ -377,6 +370,7 @@ def run_app(data_dir: Path | None = None, runs_dir: Path | None = None, *, watch
         CifarTuiError: a folder that cannot be used.
         Exception: an exception of ours that ended the app, after the run was saved and the terminal restored.
     """
+    graphics.ask()
     app = CifarTuiApp(data_dir, runs_dir, driver_class=terminal_driver(), watch=watch)
     with Guard(app.stop_for_signal, app.is_saved, app.leave_from_thread) as guard:
         app.guard = guard

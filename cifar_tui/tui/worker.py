@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import sys
 import threading
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from cifar_tui.session import TrainRequest
 
 TICK_SECONDS = 0.1
+SHOW_SECONDS = 0.19  # from one count of steps to the next: what is painted more often slows the training
 SWITCH_SECONDS = 0.001  # so that the screen gets its turn while the training thread runs Python
 NICE = 10
 
@@ -200,6 +202,8 @@ class TrainingDesk:
         self.download: Download | None = None
         self._factory = factory
         self._fresh = False
+        self._unseen: set[str] = set()
+        self._seen_at = -math.inf
 
     @property
     def session(self) -> SessionLike | None:
@@ -255,14 +259,23 @@ class TrainingDesk:
         """Fold what was said since the last call.
 
         Returns:
-            The kinds of events that came, all of them where another run is shown, and the session that ended
-            just now, if one did.
+            The kinds of events to show now, all of them where another run is shown, and the session that
+            ended just now, if one did. A count of steps alone is to be shown a few times a second.
         """
+        kinds, ended = self._fold()
+        self._unseen |= kinds
+        if not self._unseen - {"progress"} and time.monotonic() < self._seen_at + SHOW_SECONDS:
+            return frozenset(), ended
+        shown, self._unseen, self._seen_at = frozenset(self._unseen), set(), time.monotonic()
+        return shown, ended
+
+    def _fold(self) -> tuple[set[str], SessionLike | None]:
+        """Every kind that came since the last call, and the session that ended just now."""
         kinds = set(ALL_KINDS) if self._fresh else set()
         self._fresh = False
         thread = self.thread
         if thread is None:
-            return frozenset(kinds), None
+            return kinds, None
         ended = thread.finished  # asked before the mailbox is emptied, so that nothing stays in it
         seen = set()
         for event in thread.session.mailbox.drain():
@@ -272,7 +285,7 @@ class TrainingDesk:
         if thread.settle(seen):
             gc.freeze()
         if not ended:
-            return frozenset(kinds), None
+            return kinds, None
         self.thread = None
         session = thread.session
         self.live.watched = False
@@ -281,7 +294,7 @@ class TrainingDesk:
         elif self.live.ended is None:
             self.live.reset()
         kinds.add("status")
-        return frozenset(kinds), session
+        return kinds, session
 
     def stop_everything(self, reason: str) -> None:
         """Ask training and download to end; from any thread."""

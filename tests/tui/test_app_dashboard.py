@@ -14,7 +14,7 @@ from cifar_tui.tui import theme
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.live import ALL_KINDS
 from cifar_tui.tui.settings import Settings
-from tests.tui.fake_session import evaluation, make_app, progress, ready, screen_text, started
+from tests.tui.fake_session import FakeSession, evaluation, make_app, progress, ready, screen_text, started
 from tests.tui.run_maker import make_run
 from tests.tui.waiting import until
 
@@ -180,7 +180,10 @@ def test_every_action_has_a_method_a_key_and_a_sentence() -> None:
 
 
 async def test_the_first_start_reaches_a_training_in_three_keys(tmp_path: Path) -> None:
-    app = make_app(tmp_path, first_start=True)
+    class Slow(FakeSession):
+        rate = 20.0
+
+    app = make_app(tmp_path, Slow, first_start=True)
     async with app.run_test(size=(120, 40)) as pilot:
         await ready(pilot)
         await until(pilot, lambda: "Welcome" in screen_text(app))

@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cifar_tui.events import Evaluation, Event, Note, Progress, to_json
@@ -126,6 +127,41 @@ def test_a_tail_counts_garbage_and_reads_a_growing_file_to_its_end(
     assert len(tail.poll()) == 200
     assert tail.damaged == 1
     tail.close()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_thinning_by_the_block_keeps_what_thinning_by_the_line_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    path = tmp_path / "events.jsonl"
+    others = [
+        json.dumps(to_json(note("a note\r\x85"))).encode() + b"\n",
+        b"garbage\n",
+        b"\n",
+        b'{"event": "progress", cut\n',
+        b'{"event": "progress",}\n',
+        b'}\n{"event": "prog\n',
+        b'{"event": "progress"\n',
+        b"x" * 5000 + b"}\n",
+    ]
+    lines = []
+    for step in range(1, 600):
+        lines.append(json.dumps(to_json(progress(step))).encode() + b"\n")
+        if random.random() < 0.02 * (seed % 4):
+            lines.append(others[random.integers(len(others))])
+    path.write_bytes(b"".join(lines) + (b'{"event": "progress", "st' if seed % 3 == 0 else b""))
+    monkeypatch.setattr("cifar_tui.runs.reader._BLOCK", 512)
+    monkeypatch.setattr("cifar_tui.runs.reader._THINNED_BLOCK", 512 + int(random.integers(8000)))
+    limit = int(random.integers(1, 100))
+    fast, (fast_after, tail) = read_events(path, progress_limit=limit), Tail.after(path, progress_limit=limit)
+    tail.close()
+    monkeypatch.setattr("cifar_tui.runs.reader._ends_of_progress", lambda _data: None)
+    slow, (slow_after, tail) = read_events(path, progress_limit=limit), Tail.after(path, progress_limit=limit)
+    tail.close()
+    assert fast == slow
+    assert fast_after == slow_after
+    assert [event.step for event in fast.events if isinstance(event, Progress)][-1] == 599
 
 
 @pytest.mark.slow

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Static
 
+from cifar_tui.tui import graphics
 from cifar_tui.tui.screens.modal import Modal
 from cifar_tui.tui.widgets.picture_views import PictureZoom
 
@@ -35,7 +37,7 @@ class ZoomScreen(Modal[None]):
         with Vertical(id="zoom") as box:
             box.border_title = Content(self._title)
             box.border_subtitle = "esc closes"
-            yield PictureZoom(id="zoom-picture")
+            yield Container(PictureZoom(), id="zoom-picture")
             yield Static(self._lines, id="zoom-text")
 
     def on_mount(self) -> None:
@@ -49,8 +51,18 @@ class ZoomScreen(Modal[None]):
         self.set_class(beside, "-beside")
         high = event.size.height - 2 - (0 if beside else lines)
         scale = max(1, min((event.size.width - (38 if beside else 4)) // 32, high // 16, 4))
-        zoom = self.query_one(PictureZoom)
-        zoom.styles.width, zoom.styles.height = 32 * scale, min(16 * scale, max(8, high))
+        columns, rows = 32 * scale, min(16 * scale, max(8, high))
+        place = self.query_one("#zoom-picture")
+        place.styles.width, place.styles.height = columns, rows
+        if graphics.available():
+            self._show_pixels(columns, rows)
+
+    @work(exclusive=True)
+    async def _show_pixels(self, columns: int, rows: int) -> None:
+        """The same with the terminal's own pixels."""
+        place = self.query_one("#zoom-picture")
+        await place.remove_children()
+        await place.mount(graphics.picture(self._image, columns, rows))
 
     def on_click(self) -> None:
         """A click closes."""
