@@ -233,7 +233,7 @@ def probed(world: World) -> Tuner:
     """The trainer's tuner, as a policy of measuring would have made it."""
     world.trainer.tuner._policy = ThreadPolicy(probe=True, watch=True)
     world.trainer.tuner.keeper.counts = (1, 2)
-    world.trainer.tuner.probe_seconds = 0.3
+    world.trainer.tuner.probe_seconds = 2.0  # the first steps of a process take long
     return world.trainer.tuner
 
 
