@@ -25,7 +25,7 @@ CASES: list[dict[str, Any]] = [
     {"norm": "layer", "conv_norm": "batch", "hidden_layers": 4, "dropout": 0.3},
     {"norm": "batch", "conv_norm": "none", "optimizer": "adam", "weight_decay": 0.01},
     {"norm": "none", "conv_norm": "layer", "l2_reg": 0.01, "hidden_layers": 1, "dropout": 0.3},
-    {"norm": "none", "conv_norm": "batch", "batch_size": 1},
+    {"norm": "layer", "batch_size": 1, "hidden_layers": 2},
     {"norm": "batch", "batch_size": 2, "hidden_layers": 2},
     PRESET | {"num_nodes": 1},
     PRESET | {"num_nodes": 7, "batch_size": 31},

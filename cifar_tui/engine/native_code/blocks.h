@@ -7,28 +7,37 @@
 
 INLINE vec relu(vec value) { return pick(value <= 0.0f, splat(0.0f), value); /* what is no number stays so */ }
 
+/* Sums of a panel of a picture, or of the squares of what is apart from `mean`, in two chains each, so that
+   additions need not wait for each other. */
+INLINE void sum_pixels(const float *x, int64_t pixels, const vec *mean, vec *sums) {
+    vec odd[PARTS];
+    UNROLL for (int part = 0; part < PARTS; part++) sums[part] = odd[part] = splat(0.0f);
+    for (int64_t pixel = 0; pixel < pixels; pixel++)
+        UNROLL for (int part = 0; part < PARTS; part++) {
+            vec value = load(x + pixel * PANEL + part * LANES);
+            if (mean) value = (value - mean[part]) * (value - mean[part]);
+            vec next = odd[part]; /* the chains change places */
+            odd[part] = sums[part] + value;
+            sums[part] = next;
+        }
+    UNROLL for (int part = 0; part < PARTS; part++) sums[part] += odd[part];
+}
+
 /* Mean of each channel of a picture, and for batch norm the sum of squares around it. */
 static inline void measure(const Run *run, const Stage *stage, int64_t picture) {
     int64_t filters = stage->block->filters;
-    for (int64_t column = 0; column < filters; column += LANES) {
-        const float *x = stage->sums + picture * stage->next_sums + column / PANEL * stage->pixels * PANEL +
-                         column % PANEL;
-        vec sum[4], squares[4]; /* several chains, so that additions need not wait for each other */
-        UNROLL for (int chain = 0; chain < 4; chain++) sum[chain] = squares[chain] = splat(0.0f);
-        for (int64_t pixel = 0; pixel < stage->pixels; pixel += 4)
-            UNROLL for (int chain = 0; chain < 4; chain++)
-                if (pixel + chain < stage->pixels) sum[chain] += load(x + (pixel + chain) * PANEL);
-        vec mean = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / (float)stage->pixels;
-        store(stage->centres + picture * filters + column, mean);
+    for (int64_t column = 0; column < filters; column += PANEL) {
+        const float *x = stage->sums + picture * stage->next_sums + column * stage->pixels;
+        vec mean[PARTS], squares[PARTS];
+        sum_pixels(x, stage->pixels, 0, mean);
+        UNROLL for (int part = 0; part < PARTS; part++) {
+            mean[part] /= (float)stage->pixels;
+            store(stage->centres + picture * filters + column + part * LANES, mean[part]);
+        }
         if (run->work->front_norm != BATCH_NORM) continue;
-        for (int64_t pixel = 0; pixel < stage->pixels; pixel += 4)
-            UNROLL for (int chain = 0; chain < 4; chain++)
-                if (pixel + chain < stage->pixels) {
-                    vec apart = load(x + (pixel + chain) * PANEL) - mean;
-                    squares[chain] += apart * apart;
-                }
-        store(stage->scatters + picture * filters + column,
-              (squares[0] + squares[1]) + (squares[2] + squares[3]));
+        sum_pixels(x, stage->pixels, mean, squares);
+        UNROLL for (int part = 0; part < PARTS; part++)
+            store(stage->scatters + picture * filters + column + part * LANES, squares[part]);
     }
 }
 
@@ -98,37 +107,60 @@ INLINE Peaks peaks_of(const Stage *stage, int64_t picture) {
     return (Peaks){stage->sums + picture * stage->next_sums, PANEL, stage->pixels * PANEL};
 }
 
+/* The vectors by which a panel of outputs is normalised. */
+typedef struct {
+    vec centre[PARTS], factor[PARTS], offset[PARTS];
+} Scale;
+
+INLINE vec scaled(const Scale *scale, int part, vec value) {
+    return (value - scale->centre[part]) * scale->factor[part] + scale->offset[part];
+}
+
+/* The highest of a window of 2x2 outputs, after the norm, and what it was before; the first of equals, as in
+   PyTorch. */
+INLINE void pool(const Scale *scale, const float *corner, int64_t side, float *peak_out, float *out) {
+    UNROLL for (int part = 0; part < PARTS; part++) {
+        vec peak = load(corner + part * LANES), best = scaled(scale, part, peak);
+        UNROLL for (int other = 1; other < 4; other++) {
+            vec value = load(corner + (other / 2 * side + other % 2) * PANEL + part * LANES);
+            vec normal = scaled(scale, part, value);
+            ints higher = (normal > best) | (normal != normal);
+            peak = pick(higher, value, peak);
+            best = pick(higher, normal, best);
+        }
+        store(peak_out + part * LANES, peak);
+        store(out + part * LANES, relu(best));
+    }
+}
+
 /* Norm, pool and ReLU of a picture. */
 static inline void finish_block(const Run *run, Mine *mine, int64_t index, int64_t picture) {
     const Stage *stage = &run->stages[index];
     int64_t filters = stage->block->filters, side = stage->out_side;
-    float *out = outputs(run, index, picture), *peaks = stage->peaks + picture * stage->windows * filters;
     settle_picture(run, mine, index, picture);
     Norm norm = mine->norms[index];
-    for (int64_t column = 0; column < filters; column += LANES) {
-        const float *x = stage->sums + picture * stage->next_sums + column / PANEL * stage->pixels * PANEL +
-                         column % PANEL;
-        vec centre = load(norm.centre + column), factor = load(norm.factor + column);
-        vec offset = load(norm.offset + column);
-        if (!stage->block->pooled) {
-            for (int64_t pixel = 0; pixel < stage->pixels; pixel++)
-                store(out + pixel * filters + column,
-                      relu((load(x + pixel * PANEL) - centre) * factor + offset));
-            continue;
+    for (int64_t column = 0; column < filters; column += PANEL) {
+        const float *x = stage->sums + picture * stage->next_sums + column * stage->pixels;
+        float *out = outputs(run, index, picture) + column;
+        float *peaks = stage->peaks + picture * stage->windows * filters + column;
+        Scale scale;
+        UNROLL for (int part = 0; part < PARTS; part++) {
+            scale.centre[part] = load(norm.centre + column + part * LANES);
+            scale.factor[part] = load(norm.factor + column + part * LANES);
+            scale.offset[part] = load(norm.offset + column + part * LANES);
         }
-        for (int64_t window = 0; window < stage->windows; window++) {
-            int64_t down = window / stage->pool_side * 2, right = window % stage->pool_side * 2;
-            const float *corner = x + (down * side + right) * PANEL;
-            vec peak = load(corner), best = (peak - centre) * factor + offset;
-            UNROLL for (int other = 1; other < 4; other++) { /* the first of equals, as in PyTorch */
-                vec value = load(corner + (other / 2 * side + other % 2) * PANEL);
-                vec normal = (value - centre) * factor + offset;
-                ints higher = (normal > best) | (normal != normal);
-                peak = pick(higher, value, peak);
-                best = pick(higher, normal, best);
-            }
-            store(peaks + window * filters + column, peak);
-            store(out + window * filters + column, relu(best));
+        if (stage->block->pooled) {
+            for (int64_t y = 0; y < stage->pool_side; y++)
+                for (int64_t pixel = 0; pixel < stage->pool_side; pixel++) {
+                    pool(&scale, x + 2 * (y * side + pixel) * PANEL, side, peaks, out);
+                    peaks += filters;
+                    out += filters;
+                }
+        } else {
+            for (int64_t pixel = 0; pixel < stage->pixels; pixel++)
+                UNROLL for (int part = 0; part < PARTS; part++)
+                    store(out + pixel * filters + part * LANES,
+                          relu(scaled(&scale, part, load(x + pixel * PANEL + part * LANES))));
         }
     }
 }
@@ -137,22 +169,29 @@ static inline void finish_block(const Run *run, Mine *mine, int64_t index, int64
 static inline void begin_backward(const Run *run, Mine *mine, int64_t index, int64_t picture) {
     const Stage *stage = &run->stages[index];
     int64_t filters = stage->block->filters;
-    const float *out = outputs(run, index, picture);
-    float *grads = of_outputs(run, index, picture);
     Peaks peaks = peaks_of(stage, picture);
     settle_picture(run, mine, index, picture);
-    for (int64_t column = 0; column < filters; column += LANES) {
-        const float *x = peaks.at + column / PANEL * peaks.next_panel + column % PANEL;
-        vec centre = load(mine->norms[index].centre + column), slope = splat(0.0f), tilt = splat(0.0f);
-        for (int64_t window = 0; window < stage->windows; window++) {
-            int64_t place = window * filters + column;
-            vec grad = pick(load(out + place) <= 0.0f, splat(0.0f), load(grads + place));
-            store(grads + place, grad);
-            slope += grad;
-            tilt += grad * (load(x + window * peaks.next_window) - centre);
+    for (int64_t column = 0; column < filters; column += PANEL) {
+        const float *x = peaks.at + column / PANEL * peaks.next_panel;
+        const float *out = outputs(run, index, picture) + column;
+        float *grads = of_outputs(run, index, picture) + column;
+        vec centre[PARTS], slope[PARTS], tilt[PARTS];
+        UNROLL for (int part = 0; part < PARTS; part++) {
+            centre[part] = load(mine->norms[index].centre + column + part * LANES);
+            slope[part] = tilt[part] = splat(0.0f);
         }
-        store(stage->slopes + picture * filters + column, slope);
-        store(stage->tilts + picture * filters + column, tilt);
+        for (int64_t window = 0; window < stage->windows; window++)
+            UNROLL for (int part = 0; part < PARTS; part++) {
+                int64_t place = window * filters + part * LANES;
+                vec grad = pick(load(out + place) <= 0.0f, splat(0.0f), load(grads + place));
+                store(grads + place, grad);
+                slope[part] += grad;
+                tilt[part] += grad * (load(x + window * peaks.next_window + part * LANES) - centre[part]);
+            }
+        UNROLL for (int part = 0; part < PARTS; part++) {
+            store(stage->slopes + picture * filters + column + part * LANES, slope[part]);
+            store(stage->tilts + picture * filters + column + part * LANES, tilt[part]);
+        }
     }
 }
 
@@ -177,67 +216,80 @@ static inline void settle_backward(const Run *run, Mine *mine, int64_t index) {
 
 /* Where the gradients of a panel of a picture go, and by which vectors they are made. */
 typedef struct {
-    float *sums, *padded;
-    int64_t side, filters;
-    vec centre, slope, tilt, level;
+    float *sums;
+    int64_t side;
+    vec centre[PARTS], slope[PARTS], tilt[PARTS], level[PARTS];
 } Way;
 
 /* An output's own value becomes its gradient, where `grad` comes from the ReLU. */
-INLINE void put(const Way *way, int64_t y, int64_t x, vec value, vec grad) {
-    vec found = grad * way->slope + (value - way->centre) * way->tilt + way->level;
-    store(way->sums + (y * way->side + x) * PANEL, found);
-    if (way->padded)
-        store(way->padded + ((y + SIDE - 1) * (way->side + 2 * (SIDE - 1)) + x + SIDE - 1) * way->filters, found);
+INLINE void put(const Way *way, int part, int64_t y, int64_t x, vec value, vec grad) {
+    vec found = grad * way->slope[part] + (value - way->centre[part]) * way->tilt[part] + way->level[part];
+    store(way->sums + (y * way->side + x) * PANEL + part * LANES, found);
 }
 
-/* Of a window, which may be cut off by the border, and then was not pooled. */
-INLINE void put_window(const Way *way, int64_t y, int64_t x, int64_t pool_side, const float *peaks,
-                       const float *grads) {
-    int whole = y < pool_side && x < pool_side;
-    vec peak = splat(0.0f), grad = splat(0.0f);
-    if (whole) {
-        peak = load(peaks + (y * pool_side + x) * way->filters);
-        grad = load(grads + (y * pool_side + x) * way->filters);
-    }
-    for (int64_t inner = 0; inner < 4; inner++) { /* the first that has the value which the pool took */
-        int64_t down = 2 * y + inner / 2, right = 2 * x + inner % 2;
-        if (down >= way->side || right >= way->side) continue;
-        vec value = load(way->sums + (down * way->side + right) * PANEL);
-        ints hit = value == peak;
-        put(way, down, right, value, pick(hit, grad, splat(0.0f)));
-        grad = pick(hit, splat(0.0f), grad);
+/* Of a window that was pooled. */
+INLINE void put_window(const Way *way, int64_t y, int64_t x, const float *peaks, const float *grads) {
+    UNROLL for (int part = 0; part < PARTS; part++) {
+        vec peak = load(peaks + part * LANES), grad = load(grads + part * LANES);
+        UNROLL for (int inner = 0; inner < 4; inner++) { /* the first that has the value which the pool took */
+            int64_t down = 2 * y + inner / 2, right = 2 * x + inner % 2;
+            vec value = load(way->sums + (down * way->side + right) * PANEL + part * LANES);
+            ints hit = value == peak;
+            put(way, part, down, right, value, pick(hit, grad, splat(0.0f)));
+            grad = pick(hit, splat(0.0f), grad);
+        }
     }
 }
 
-/* Pool and norm backward of a panel of a picture: its `sums` become their gradients.
+/* Of an output that no window took. */
+INLINE void put_rest(const Way *way, int64_t y, int64_t x) {
+    UNROLL for (int part = 0; part < PARTS; part++)
+        put(way, part, y, x, load(way->sums + (y * way->side + x) * PANEL + part * LANES), splat(0.0f));
+}
 
-   With `padded` they are also written there. */
-static inline void finish_backward(const Run *run, Mine *mine, int64_t index, int64_t picture, int64_t panel,
-                                   float *padded) {
+/* Pool and norm backward of a panel of a picture: its `sums` become their gradients. */
+static inline void finish_backward(const Run *run, Mine *mine, int64_t index, int64_t picture, int64_t panel) {
     const Stage *stage = &run->stages[index];
     int64_t filters = stage->block->filters, side = stage->out_side;
-    const float *grads = of_outputs(run, index, picture);
-    const float *peaks = stage->peaks + picture * stage->windows * filters;
+    const float *grads = of_outputs(run, index, picture) + panel;
+    const float *peaks = stage->peaks + picture * stage->windows * filters + panel;
     settle_picture(run, mine, index, picture);
     Norm norm = mine->norms[index];
-    for (int64_t column = panel; column < panel + PANEL; column += LANES) {
-        Way way = {stage->sums + picture * stage->next_sums + panel * stage->pixels + column - panel,
-                   padded ? padded + column : 0, side, filters, load(norm.centre + column),
-                   load(norm.slope + column), load(norm.tilt + column), load(norm.level + column)};
+    Way way = {.sums = stage->sums + picture * stage->next_sums + panel * stage->pixels,
+               .side = side};
+    UNROLL for (int part = 0; part < PARTS; part++) {
+        int64_t column = panel + part * LANES;
+        way.centre[part] = load(norm.centre + column);
+        way.slope[part] = load(norm.slope + column);
+        way.tilt[part] = load(norm.tilt + column);
+        way.level[part] = load(norm.level + column);
         if (run->work->front_norm == LAYER_NORM) {
-            way.slope = load(norm.factor + column);
-            way.level = -way.slope * load(stage->slopes + picture * filters + column) / (float)stage->pixels;
-        }
-        if (stage->block->pooled) {
-            for (int64_t y = 0; y < (side + 1) / 2; y++)
-                for (int64_t x = 0; x < (side + 1) / 2; x++)
-                    put_window(&way, y, x, stage->pool_side, peaks + column, grads + column);
-        } else {
-            for (int64_t pixel = 0; pixel < stage->pixels; pixel++)
-                put(&way, pixel / side, pixel % side, load(way.sums + pixel * PANEL),
-                    load(grads + pixel * filters + column));
+            way.slope[part] = load(norm.factor + column);
+            way.level[part] = -way.slope[part] * load(stage->slopes + picture * filters + column) /
+                              (float)stage->pixels;
         }
     }
+    if (!stage->block->pooled) {
+        for (int64_t y = 0; y < side; y++)
+            for (int64_t x = 0; x < side; x++)
+                UNROLL for (int part = 0; part < PARTS; part++)
+                    put(&way, part, y, x, load(way.sums + (y * side + x) * PANEL + part * LANES),
+                        load(grads + (y * side + x) * filters + part * LANES));
+        return;
+    }
+    for (int64_t y = 0; y < stage->pool_side; y++) {
+        for (int64_t x = 0; x < stage->pool_side; x++) {
+            put_window(&way, y, x, peaks, grads);
+            peaks += filters;
+            grads += filters;
+        }
+        for (int64_t x = 2 * stage->pool_side; x < side; x++) {
+            put_rest(&way, 2 * y, x);
+            put_rest(&way, 2 * y + 1, x);
+        }
+    }
+    for (int64_t y = 2 * stage->pool_side; y < side; y++)
+        for (int64_t x = 0; x < side; x++) put_rest(&way, y, x);
 }
 
 #endif

@@ -56,7 +56,7 @@ typedef struct {
     float *peaks;                 /* as `in` of the next block: what the pool took of `sums`; none without a pool */
     float *centres, *scatters;    /* (batch, filters): mean of a picture, squares around it */
     float *slopes, *tilts;        /* (batch, filters): sums of gradients, and of gradients times centred values */
-    float *turned;                /* the weight turned around and its channels exchanged, for the backward pass */
+    float *turned;                /* the weight with its channels exchanged */
     int32_t *places;              /* (pixels,): where in a picture the pixel under a filter's corner is */
 } Stage;
 
@@ -70,7 +70,6 @@ typedef struct {
 /* What a thread has for itself. */
 typedef struct {
     Norm norms[BLOCKS];
-    float *padded[BLOCKS];   /* gradients of a picture's `sums` as a picture, with a border of 2 zeros */
     float *filters;          /* gradients of rows of filters, (rows, PANEL) */
     float *centres, *spreads, *slopes, *tilts; /* (layers, stride): of each dense batch norm */
     const int64_t *pictures; /* of this step */

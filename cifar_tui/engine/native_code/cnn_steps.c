@@ -12,7 +12,7 @@
 #include "stack.h"
 
 #define DEEP 48          /* channels from which on a panel of all filter rows is too much for the first cache */
-#define AT_A_TIME 128    /* pixels about that a tile of a filter's gradient is summed of before the next one */
+#define AT_A_TIME 96     /* pixels at most that a tile of a filter's gradient is summed of before the next one */
 #define FILTER_ROWS (SIDE * 64)
 
 static void forward_block(Run *run, Mine *mine, int64_t picture, int64_t index) {
@@ -31,12 +31,11 @@ static void forward_block(Run *run, Mine *mine, int64_t picture, int64_t index) 
         finish_block(run, mine, index - 1, picture);
     }
     Convolution given = {in, block->side, block->channels, at(run, block->weight), block->stride,
-                         stage->sums + picture * stage->next_sums, stage->out_side, PANEL,
-                         stage->pixels * PANEL};
+                         stage->sums + picture * stage->next_sums, stage->pixels, stage->out_side};
     int64_t step = block->channels < DEEP ? SIDE : 1;
     for (int64_t column = 0; column < block->filters; column += PANEL)
         for (int64_t y = 0; y < SIDE; y += step)
-            convolve(&given, column, 0, stage->out_side, y, y + step, y ? 0 : at(run, block->bias) + column);
+            convolve(&given, column, y, y + step, y ? 0 : at(run, block->bias) + column);
     if (work->front_norm != NO_NORM) measure(run, stage, picture);
 }
 
@@ -45,26 +44,22 @@ static void backward_block(Run *run, Mine *mine, int64_t picture, int64_t index)
     const Stage *stage = &run->stages[index];
     const Block *block = stage->block;
     float *out = stage->of_in + picture * stage->next_in;
-    Convolution given = {mine->padded[index], stage->out_side + 2 * (SIDE - 1), block->filters, stage->turned,
-                         block->turned_stride, out, block->side, block->channels, PANEL};
+    Spread given = {stage->sums + picture * stage->next_sums, block->filters / PANEL, stage->pixels,
+                    stage->out_side, stage->turned, block->turned_stride, out, block->side, block->channels};
     for (int64_t panel = 0; panel < block->filters; panel += PANEL)
-        finish_backward(run, mine, index, picture, panel, mine->padded[index]);
+        finish_backward(run, mine, index, picture, panel);
     for (int64_t place = 0; place < stage->next_in; place += LANES) store(out + place, splat(0.0f));
-    for (int64_t column = 0; column < block->channels; column += PANEL)
-        for (int64_t y = 0; y < SIDE; y++) /* only where it meets more than the border */
-            convolve(&given, column, SIDE - 1 - y, SIDE - 1 - y + stage->out_side, y, y + 1, 0);
+    spread(&given);
     begin_backward(run, mine, index - 1, picture);
 }
 
-/* Turns a panel of a row of filters around, for the convolution of the backward pass. */
+/* Exchanges the channels of a panel of a row of filters, for the backward pass. */
 static void turn_filters(Run *run, int64_t index, int64_t y, int64_t column) {
     const Block *block = run->stages[index].block;
-    int64_t beyond = SIDE - 1;
-    for (int64_t x = 0; x < SIDE; x++)
-        turn(at(run, block->weight) + (y * SIDE + x) * block->channels * block->stride + column, block->stride,
+    for (int64_t tap = y * SIDE; tap < (y + 1) * SIDE; tap++)
+        turn(at(run, block->weight) + tap * block->channels * block->stride + column, block->stride,
              block->channels, PANEL,
-             run->stages[index].turned +
-                 (((beyond - y) * SIDE + beyond - x) * block->filters + column) * block->turned_stride,
+             run->stages[index].turned + (tap * block->filters + column) * block->turned_stride,
              block->turned_stride);
 }
 
@@ -75,18 +70,22 @@ static void update_filters(Run *run, Mine *mine, int64_t index, int64_t y, int64
     const Block *block = stage->block;
     int64_t rows = SIDE * block->channels, batch = run->work->batch;
     int64_t some = AT_A_TIME / stage->pixels > 1 ? AT_A_TIME / stage->pixels : 1;
-    int64_t last = index == 0 ? SIDE : y + 1;
+    int64_t cuts = (stage->pixels + AT_A_TIME - 1) / AT_A_TIME, last = index == 0 ? SIDE : y + 1;
     float *sums = mine->filters;
     for (int64_t place = 0; place < (last - y) * rows * PANEL; place += LANES) store(sums + place, splat(0.0f));
     for (int64_t from = 0; from < batch; from += some) {
         int64_t to = from + some < batch ? from + some : batch;
         if (index == 0)
             for (int64_t picture = from; picture < to; picture++)
-                finish_backward(run, mine, index, picture, column, 0);
-        for (int64_t row = y; row < last; row++) {
-            Summands given = {stage->in + row * block->side * block->channels, stage->next_in, stage->places,
-                              stage->sums + column * stage->pixels, stage->next_sums, stage->pixels};
-            add_filter_grads(&given, from, to, rows, sums + (row - y) * rows * PANEL);
+                finish_backward(run, mine, index, picture, column);
+        for (int64_t cut = 0; cut < cuts; cut++) {
+            int64_t first = stage->pixels * cut / cuts, pixels = stage->pixels * (cut + 1) / cuts - first;
+            for (int64_t row = y; row < last; row++) {
+                Summands given = {stage->in + row * block->side * block->channels, stage->next_in,
+                                  stage->places + first, stage->sums + column * stage->pixels + first * PANEL,
+                                  stage->next_sums, pixels};
+                add_filter_grads(&given, from, to, rows, sums + (row - y) * rows * PANEL);
+            }
         }
     }
     Flat flat = {run->work->values, run->work->means, run->work->squares};
@@ -270,13 +269,12 @@ static void lay_out_mine(const Run *run, Mine *mine, char *memory, size_t *used)
     const Work *work = run->work;
     for (int64_t index = 0; index < BLOCKS; index++) {
         const Stage *stage = &run->stages[index];
-        int64_t filters = stage->block->filters, wide = stage->out_side + 2 * (SIDE - 1);
+        int64_t filters = stage->block->filters;
         float **vectors[] = {&mine->norms[index].centre, &mine->norms[index].spread, &mine->norms[index].factor,
                              &mine->norms[index].offset, &mine->norms[index].slope, &mine->norms[index].tilt,
                              &mine->norms[index].level};
         for (size_t vector = 0; vector < sizeof vectors / sizeof *vectors; vector++)
             *vectors[vector] = floats(memory, used, filters);
-        mine->padded[index] = index ? floats(memory, used, wide * wide * filters) : 0;
         if (memory) /* as it is without a norm */
             for (int64_t column = 0; column < filters; column++)
                 mine->norms[index].factor[column] = mine->norms[index].slope[column] = 1.0f;
@@ -338,9 +336,9 @@ int cifar_tui_cnn_steps(const Work *given, const int64_t *order, int64_t steps, 
     work.threads = fitting(work.threads, work.batch);
     Run run = {.work = &work, .tasks = count_tasks(&work),
                .chunk = {order, steps, rates, done, losses, correct, seconds}};
-    char *memory = calloc(lay_out(&run, 0) + LINE_BYTES, 1);
+    char *memory = new_block(lay_out(&run, 0));
     if (!memory) return -1;
-    lay_out(&run, aligned(memory));
+    lay_out(&run, memory);
     turn_all(&run);
     run_together(&run.meeting, work.threads, take_part, &run);
     free(memory);

@@ -10,15 +10,29 @@
 
 #define SIDE 3 /* of a filter */
 
+/* Where the first channel of some pixels of a picture is, of pixel after pixel of a smaller one. */
+typedef struct {
+    int64_t at, x;
+} Walk;
+
+INLINE int64_t next_place(Walk *walk, int64_t width, int64_t channels) {
+    int64_t place = walk->at;
+    walk->at += channels;
+    if (++walk->x == width) {
+        walk->x = 0;
+        walk->at += (SIDE - 1) * channels;
+    }
+    return place;
+}
+
 /* What is convolved with what, for one picture. */
 typedef struct {
     const float *in;     /* (height, in_width, channels) */
     int64_t in_width, channels;
     const float *weight; /* (3, 3, channels, columns), rows `stride` apart */
     int64_t stride;
-    float *out;          /* of pixel 0 and column 0; panels apart from each other */
-    int64_t out_width;
-    int64_t next_pixel, next_panel; /* distances in `out` */
+    float *out;          /* (panels, pixels, PANEL) */
+    int64_t pixels, out_width;
 } Convolution;
 
 /* Adds rows of the filters to a tile of pixels, which begins as `start`. */
@@ -47,35 +61,79 @@ INLINE void convolve_tile(const int rows, const Convolution *given, const float 
     }
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int part = 0; part < PARTS; part++)
-            store(out + row * given->next_pixel + part * LANES, tile[row][part]);
+            store(out + row * PANEL + part * LANES, tile[row][part]);
 }
 
-/* Makes a panel of the output rows from `from` to `to`, of the rows of the filters from `first_y` to `last_y`.
+/* Makes a panel of the output, of the rows of the filters from `first_y` to `last_y`.
 
    It is added to `bias` (PANEL,), or where there is none to what the output has. */
-static inline void convolve(const Convolution *given, int64_t column, int64_t from, int64_t to,
-                            int64_t first_y, int64_t last_y, const float *bias) {
-    int64_t last = to * given->out_width, beside = (given->in_width - given->out_width) * given->channels;
-    const float *at = given->in + from * given->in_width * given->channels;
+static inline void convolve(const Convolution *given, int64_t column, int64_t first_y, int64_t last_y,
+                            const float *bias) {
+    Walk walk = {0, 0};
     int height;
-    for (int64_t pixel = from * given->out_width, x = 0; pixel < last; pixel += height) {
+    for (int64_t pixel = 0; pixel < given->pixels; pixel += height) {
         const float *left[TILE_ROWS];
-        height = tile_height(last - pixel);
-        for (int row = 0; row < height; row++) {
-            left[row] = at;
-            at += given->channels;
-            if (++x == given->out_width) {
-                x = 0;
-                at += beside;
-            }
-        }
-        float *out = given->out + column / PANEL * given->next_panel + pixel * given->next_pixel;
+        height = tile_height(given->pixels - pixel);
+        for (int row = 0; row < height; row++)
+            left[row] = given->in + next_place(&walk, given->out_width, given->channels);
+        float *out = given->out + column * given->pixels + pixel * PANEL;
 #define CALL(count) \
     convolve_tile(count, given, left, first_y, last_y, given->weight + column, bias ? bias : out, \
-                  bias ? 0 : given->next_pixel, out)
+                  bias ? 0 : PANEL, out)
         WITH_ROWS(height, CALL)
 #undef CALL
     }
+}
+
+/* Gradients of a convolution's outputs, and the input whose gradient is made of them. */
+typedef struct {
+    const float *grads;  /* (panels, pixels, PANEL) */
+    int64_t panels, pixels;
+    int64_t out_width;   /* of `grads` as a picture */
+    const float *turned; /* (3, 3, panels * PANEL, channels), rows `stride` apart */
+    int64_t stride;
+    float *in;           /* (height, in_width, channels) */
+    int64_t in_width, channels;
+} Spread;
+
+INLINE void spread_tile(const int rows, const Spread *given, const float *grads, const float *weight,
+                        float *const *in) {
+    Tile tile;
+    UNROLL for (int row = 0; row < rows; row++)
+        UNROLL for (int part = 0; part < PARTS; part++) tile[row][part] = load(in[row] + part * LANES);
+    for (int64_t panel = 0; panel < given->panels; panel++) {
+        const float *left = grads + panel * given->pixels * PANEL;
+        UNROLL_4 for (int k = 0; k < PANEL; k++) {
+            vec of_right[PARTS];
+            UNROLL for (int part = 0; part < PARTS; part++) of_right[part] = load(weight + part * LANES);
+            UNROLL for (int row = 0; row < rows; row++) {
+                vec factor = splat(left[row * PANEL + k]);
+                UNROLL for (int part = 0; part < PARTS; part++) tile[row][part] += factor * of_right[part];
+            }
+            weight += given->stride;
+        }
+    }
+    UNROLL for (int row = 0; row < rows; row++)
+        UNROLL for (int part = 0; part < PARTS; part++) store(in[row] + part * LANES, tile[row][part]);
+}
+
+/* Adds to the input's gradient what comes through each of the 3x3 taps of the filters. */
+static inline void spread(const Spread *given) {
+    for (int64_t column = 0; column < given->channels; column += PANEL)
+        for (int64_t tap = 0; tap < SIDE * SIDE; tap++) {
+            const float *weight = given->turned + tap * given->panels * PANEL * given->stride + column;
+            Walk walk = {(tap / SIDE * given->in_width + tap % SIDE) * given->channels + column, 0};
+            int height;
+            for (int64_t pixel = 0; pixel < given->pixels; pixel += height) {
+                float *in[TILE_ROWS];
+                height = tile_height(given->pixels - pixel);
+                for (int row = 0; row < height; row++)
+                    in[row] = given->in + next_place(&walk, given->out_width, given->channels);
+#define CALL(count) spread_tile(count, given, given->grads + pixel * PANEL, weight, in)
+                WITH_ROWS(height, CALL)
+#undef CALL
+            }
+        }
 }
 
 /* What the gradient of a panel of a weight is summed of. */
@@ -97,7 +155,7 @@ INLINE void filter_tile(const int rows, const Summands *given, int64_t from, int
     for (int64_t picture = from; picture < to; picture++) {
         const float *in = given->in + picture * given->next_in + first;
         const float *right = given->grads + picture * given->next_grads;
-        for (int64_t pixel = 0; pixel < given->pixels; pixel++) {
+        UNROLL_4 for (int64_t pixel = 0; pixel < given->pixels; pixel++) {
             const float *left = in + given->places[pixel];
             vec of_right[PARTS];
             UNROLL for (int part = 0; part < PARTS; part++)

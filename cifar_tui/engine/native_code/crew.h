@@ -3,6 +3,7 @@
 #define CIFAR_TUI_CREW_H
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "meeting.h"
@@ -84,9 +85,11 @@ static inline void *part(char *memory, size_t *used, size_t bytes) {
     return memory ? memory + at : 0;
 }
 
-/* The first whole line of the cache in a block. */
-static inline char *aligned(char *memory) {
-    return memory + (LINE_BYTES - (uintptr_t)memory % LINE_BYTES) % LINE_BYTES;
+/* A block of `bytes` zeros, from a whole line of the cache on; null where memory ran out. */
+static inline char *new_block(size_t bytes) {
+    size_t whole = (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    char *memory = aligned_alloc(LINE_BYTES, whole);
+    return memory ? memset(memory, 0, whole) : 0;
 }
 
 #endif

@@ -281,9 +281,9 @@ int cifar_tui_steps(const Work *given, const int64_t *order, int64_t steps, cons
     work.threads = fitting(work.threads, work.batch);
     Run run = {.work = &work, .tasks = tasks_of(&work),
                .chunk = {order, steps, rates, done, losses, correct, seconds}};
-    char *memory = calloc(lay_out(&run, 0) + LINE_BYTES, 1);
+    char *memory = new_block(lay_out(&run, 0));
     if (!memory) return -1;
-    lay_out(&run, aligned(memory));
+    lay_out(&run, memory);
     turn_all(&run);
     run_together(&run.meeting, work.threads, take_part, &run);
     free(memory);
