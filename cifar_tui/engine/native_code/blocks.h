@@ -107,61 +107,49 @@ INLINE Peaks peaks_of(const Stage *stage, int64_t picture) {
     return (Peaks){stage->sums + picture * stage->next_sums, PANEL, stage->pixels * PANEL};
 }
 
-/* The vectors by which a panel of outputs is normalised. */
-typedef struct {
-    vec centre[PARTS], factor[PARTS], offset[PARTS];
-} Scale;
+/* Max pool of 2x2 before the norm, whose gain says whether the highest or the lowest will be the highest.
 
-INLINE vec scaled(const Scale *scale, int part, vec value) {
-    return (value - scale->centre[part]) * scale->factor[part] + scale->offset[part];
-}
-
-/* The highest of a window of 2x2 outputs, after the norm, and what it was before; the first of equals, as in
-   PyTorch. */
-INLINE void pool(const Scale *scale, const float *corner, int64_t side, float *peak_out, float *out) {
-    UNROLL for (int part = 0; part < PARTS; part++) {
-        vec peak = load(corner + part * LANES), best = scaled(scale, part, peak);
-        UNROLL for (int other = 1; other < 4; other++) {
-            vec value = load(corner + (other / 2 * side + other % 2) * PANEL + part * LANES);
-            vec normal = scaled(scale, part, value);
-            ints higher = (normal > best) | (normal != normal);
-            peak = pick(higher, value, peak);
-            best = pick(higher, normal, best);
-        }
-        store(peak_out + part * LANES, peak);
-        store(out + part * LANES, relu(best));
+   What is kept is the output itself; the first of equals, as in PyTorch. */
+static inline void pool(const Run *run, const Mine *mine, int64_t index, int64_t picture) {
+    const Stage *stage = &run->stages[index];
+    int64_t filters = stage->block->filters, side = stage->out_side;
+    const float *gains = run->work->front_norm == NO_NORM ? mine->norms[index].factor : at(run, stage->block->gain);
+    for (int64_t column = 0; column < filters; column += PANEL) {
+        const float *x = stage->sums + picture * stage->next_sums + column * stage->pixels;
+        float *peaks = stage->peaks + picture * stage->windows * filters + column;
+        for (int64_t y = 0; y < stage->pool_side; y++)
+            for (int64_t pixel = 0; pixel < stage->pool_side; pixel++)
+                UNROLL for (int part = 0; part < PARTS; part++) {
+                    const float *corner = x + 2 * (y * side + pixel) * PANEL + part * LANES;
+                    vec gain = load(gains + column + part * LANES), peak = load(corner), best = peak * gain;
+                    UNROLL for (int other = 1; other < 4; other++) {
+                        vec value = load(corner + (other / 2 * side + other % 2) * PANEL), rank = value * gain;
+                        ints higher = (rank > best) | (rank != rank);
+                        peak = pick(higher, value, peak);
+                        best = pick(higher, rank, best);
+                    }
+                    store(peaks + (y * stage->pool_side + pixel) * filters + part * LANES, peak);
+                }
     }
 }
 
-/* Norm, pool and ReLU of a picture. */
+/* Norm and ReLU of what the pool took of a picture, or of all. */
 static inline void finish_block(const Run *run, Mine *mine, int64_t index, int64_t picture) {
     const Stage *stage = &run->stages[index];
-    int64_t filters = stage->block->filters, side = stage->out_side;
+    int64_t filters = stage->block->filters;
+    Peaks peaks = peaks_of(stage, picture);
     settle_picture(run, mine, index, picture);
     Norm norm = mine->norms[index];
     for (int64_t column = 0; column < filters; column += PANEL) {
-        const float *x = stage->sums + picture * stage->next_sums + column * stage->pixels;
+        const float *x = peaks.at + column / PANEL * peaks.next_panel;
         float *out = outputs(run, index, picture) + column;
-        float *peaks = stage->peaks + picture * stage->windows * filters + column;
-        Scale scale;
-        UNROLL for (int part = 0; part < PARTS; part++) {
-            scale.centre[part] = load(norm.centre + column + part * LANES);
-            scale.factor[part] = load(norm.factor + column + part * LANES);
-            scale.offset[part] = load(norm.offset + column + part * LANES);
-        }
-        if (stage->block->pooled) {
-            for (int64_t y = 0; y < stage->pool_side; y++)
-                for (int64_t pixel = 0; pixel < stage->pool_side; pixel++) {
-                    pool(&scale, x + 2 * (y * side + pixel) * PANEL, side, peaks, out);
-                    peaks += filters;
-                    out += filters;
-                }
-        } else {
-            for (int64_t pixel = 0; pixel < stage->pixels; pixel++)
-                UNROLL for (int part = 0; part < PARTS; part++)
-                    store(out + pixel * filters + part * LANES,
-                          relu(scaled(&scale, part, load(x + pixel * PANEL + part * LANES))));
-        }
+        for (int64_t window = 0; window < stage->windows; window++)
+            UNROLL for (int part = 0; part < PARTS; part++) {
+                int64_t own = column + part * LANES;
+                vec value = load(x + window * peaks.next_window + part * LANES) - load(norm.centre + own);
+                store(out + window * filters + part * LANES,
+                      relu(value * load(norm.factor + own) + load(norm.offset + own)));
+            }
     }
 }
 
@@ -214,21 +202,24 @@ static inline void settle_backward(const Run *run, Mine *mine, int64_t index) {
     }
 }
 
-/* Where the gradients of a panel of a picture go, and by which vectors they are made. */
+/* Where the outputs of a panel of a picture are, where their gradients go, and by which vectors they are made. */
 typedef struct {
-    float *sums;
+    const float *sums;
+    float *out;
     int64_t side;
     vec centre[PARTS], slope[PARTS], tilt[PARTS], level[PARTS];
 } Way;
 
-/* An output's own value becomes its gradient, where `grad` comes from the ReLU. */
+/* The gradient of an output, of its value and of what comes from the ReLU. */
 INLINE void put(const Way *way, int part, int64_t y, int64_t x, vec value, vec grad) {
     vec found = grad * way->slope[part] + (value - way->centre[part]) * way->tilt[part] + way->level[part];
-    store(way->sums + (y * way->side + x) * PANEL + part * LANES, found);
+    store(way->out + (y * way->side + x) * PANEL + part * LANES, found);
 }
 
 /* Of a window that was pooled. */
 INLINE void put_window(const Way *way, int64_t y, int64_t x, const float *peaks, const float *grads) {
+    for (int64_t inner = 0; inner < 4; inner++) /* the outputs come from afar: here those of the window below */
+        __builtin_prefetch(way->sums + ((2 * y + 2 + inner / 2) * way->side + 2 * x + inner % 2) * PANEL);
     UNROLL for (int part = 0; part < PARTS; part++) {
         vec peak = load(peaks + part * LANES), grad = load(grads + part * LANES);
         UNROLL for (int inner = 0; inner < 4; inner++) { /* the first that has the value which the pool took */
@@ -247,8 +238,10 @@ INLINE void put_rest(const Way *way, int64_t y, int64_t x) {
         put(way, part, y, x, load(way->sums + (y * way->side + x) * PANEL + part * LANES), splat(0.0f));
 }
 
-/* Pool and norm backward of a panel of a picture: its `sums` become their gradients. */
-static inline void finish_backward(const Run *run, Mine *mine, int64_t index, int64_t picture, int64_t panel) {
+/* Pool and norm backward of a panel of a picture: to gradients (pixels, PANEL) of the convolution's outputs,
+   which may take the place of these. */
+static inline void finish_backward(const Run *run, Mine *mine, int64_t index, int64_t picture, int64_t panel,
+                                   float *out) {
     const Stage *stage = &run->stages[index];
     int64_t filters = stage->block->filters, side = stage->out_side;
     const float *grads = of_outputs(run, index, picture) + panel;
@@ -256,6 +249,7 @@ static inline void finish_backward(const Run *run, Mine *mine, int64_t index, in
     settle_picture(run, mine, index, picture);
     Norm norm = mine->norms[index];
     Way way = {.sums = stage->sums + picture * stage->next_sums + panel * stage->pixels,
+               .out = out,
                .side = side};
     UNROLL for (int part = 0; part < PARTS; part++) {
         int64_t column = panel + part * LANES;

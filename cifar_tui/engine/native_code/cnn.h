@@ -70,6 +70,7 @@ typedef struct {
 /* What a thread has for itself. */
 typedef struct {
     Norm norms[BLOCKS];
+    float *grads;            /* (pixels, PANEL): of outputs of the first block */
     float *filters;          /* gradients of rows of filters, (rows, PANEL) */
     float *centres, *spreads, *slopes, *tilts; /* (layers, stride): of each dense batch norm */
     const int64_t *pictures; /* of this step */

@@ -37,6 +37,7 @@ static void forward_block(Run *run, Mine *mine, int64_t picture, int64_t index) 
         for (int64_t y = 0; y < SIDE; y += step)
             convolve(&given, column, y, y + step, y ? 0 : at(run, block->bias) + column);
     if (work->front_norm != NO_NORM) measure(run, stage, picture);
+    if (block->pooled) pool(run, mine, index, picture);
 }
 
 /* Gradient of a picture's convolution, and from it that of its input. */
@@ -44,10 +45,11 @@ static void backward_block(Run *run, Mine *mine, int64_t picture, int64_t index)
     const Stage *stage = &run->stages[index];
     const Block *block = stage->block;
     float *out = stage->of_in + picture * stage->next_in;
-    Spread given = {stage->sums + picture * stage->next_sums, block->filters / PANEL, stage->pixels,
+    float *grads = stage->sums + picture * stage->next_sums;
+    Spread given = {grads, block->filters / PANEL, stage->pixels,
                     stage->out_side, stage->turned, block->turned_stride, out, block->side, block->channels};
     for (int64_t panel = 0; panel < block->filters; panel += PANEL)
-        finish_backward(run, mine, index, picture, panel);
+        finish_backward(run, mine, index, picture, panel, grads + panel * stage->pixels);
     for (int64_t place = 0; place < stage->next_in; place += LANES) store(out + place, splat(0.0f));
     spread(&given);
     begin_backward(run, mine, index - 1, picture);
@@ -63,28 +65,27 @@ static void turn_filters(Run *run, int64_t index, int64_t y, int64_t column) {
              block->turned_stride);
 }
 
-/* One optimizer step for a panel of a row of filters; the first block has none before it that wants a gradient,
-   and makes that of its convolution here. */
+/* One optimizer step for a panel of a row of filters, or of all rows in the first block: nothing before it wants a
+   gradient, and that of its outputs is made here, for a picture at a time. */
 static void update_filters(Run *run, Mine *mine, int64_t index, int64_t y, int64_t column, int64_t task) {
     const Stage *stage = &run->stages[index];
     const Block *block = stage->block;
     int64_t rows = SIDE * block->channels, batch = run->work->batch;
-    int64_t some = AT_A_TIME / stage->pixels > 1 ? AT_A_TIME / stage->pixels : 1;
+    int64_t some = index > 0 && AT_A_TIME / stage->pixels > 1 ? AT_A_TIME / stage->pixels : 1;
     int64_t cuts = (stage->pixels + AT_A_TIME - 1) / AT_A_TIME, last = index == 0 ? SIDE : y + 1;
     float *sums = mine->filters;
     for (int64_t place = 0; place < (last - y) * rows * PANEL; place += LANES) store(sums + place, splat(0.0f));
     for (int64_t from = 0; from < batch; from += some) {
         int64_t to = from + some < batch ? from + some : batch;
-        if (index == 0)
-            for (int64_t picture = from; picture < to; picture++)
-                finish_backward(run, mine, index, picture, column);
+        const float *grads = stage->sums + from * stage->next_sums + column * stage->pixels;
+        if (index == 0) finish_backward(run, mine, index, from, column, mine->grads);
         for (int64_t cut = 0; cut < cuts; cut++) {
             int64_t first = stage->pixels * cut / cuts, pixels = stage->pixels * (cut + 1) / cuts - first;
             for (int64_t row = y; row < last; row++) {
-                Summands given = {stage->in + row * block->side * block->channels, stage->next_in,
-                                  stage->places + first, stage->sums + column * stage->pixels + first * PANEL,
-                                  stage->next_sums, pixels};
-                add_filter_grads(&given, from, to, rows, sums + (row - y) * rows * PANEL);
+                Summands given = {stage->in + from * stage->next_in + row * block->side * block->channels,
+                                  stage->next_in, stage->places + first,
+                                  (index == 0 ? mine->grads : grads) + first * PANEL, stage->next_sums, pixels};
+                add_filter_grads(&given, to - from, rows, sums + (row - y) * rows * PANEL);
             }
         }
     }
@@ -279,6 +280,7 @@ static void lay_out_mine(const Run *run, Mine *mine, char *memory, size_t *used)
             for (int64_t column = 0; column < filters; column++)
                 mine->norms[index].factor[column] = mine->norms[index].slope[column] = 1.0f;
     }
+    mine->grads = floats(memory, used, run->stages[0].pixels * PANEL);
     mine->filters = floats(memory, used, FILTER_ROWS * PANEL);
     int64_t columns = work->layers * work->stride;
     mine->centres = floats(memory, used, columns);

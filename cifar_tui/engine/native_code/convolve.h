@@ -146,13 +146,13 @@ typedef struct {
     int64_t pixels;
 } Summands;
 
-INLINE void filter_tile(const int rows, const Summands *given, int64_t from, int64_t to, int64_t first,
+INLINE void filter_tile(const int rows, const Summands *given, int64_t pictures, int64_t first,
                         float *sums) {
     Tile tile;
     UNROLL for (int row = 0; row < rows; row++)
         UNROLL for (int part = 0; part < PARTS; part++)
             tile[row][part] = load(sums + row * PANEL + part * LANES);
-    for (int64_t picture = from; picture < to; picture++) {
+    for (int64_t picture = 0; picture < pictures; picture++) {
         const float *in = given->in + picture * given->next_in + first;
         const float *right = given->grads + picture * given->next_grads;
         UNROLL_4 for (int64_t pixel = 0; pixel < given->pixels; pixel++) {
@@ -172,12 +172,12 @@ INLINE void filter_tile(const int rows, const Summands *given, int64_t from, int
 }
 
 /* sums (rows, PANEL) += the gradient of a row of filters, whose `rows` are 3 pixels of all channels. */
-static inline void add_filter_grads(const Summands *given, int64_t from, int64_t to, int64_t rows,
+static inline void add_filter_grads(const Summands *given, int64_t pictures, int64_t rows,
                                     float *sums) {
     int height;
     for (int64_t row = 0; row < rows; row += height) {
         height = tile_height(rows - row);
-#define CALL(count) filter_tile(count, given, from, to, row, sums + row * PANEL)
+#define CALL(count) filter_tile(count, given, pictures, row, sums + row * PANEL)
         WITH_ROWS(height, CALL)
 #undef CALL
     }
