@@ -44,8 +44,6 @@ def why_not(config: RunConfig, device: torch.device) -> str | None:
         return f"it has no {config.norm} norm for fnn, only {' and '.join(NORMS)}"
     if config.model == "fnn" and config.dropout:
         return "it has no dropout for fnn"
-    if config.norm == "batch" and config.batch_size == 1:
-        return "it has no batch norm of a single picture"
     return None
 
 

@@ -41,14 +41,19 @@ static inline void measure(const Run *run, const Stage *stage, int64_t picture) 
     }
 }
 
-/* Makes the vectors of a batch norm of what was measured in each picture; one thread keeps the running averages. */
+/* Makes the vectors of a norm; those of a batch norm of what was measured in each picture, and one thread keeps the
+   running averages. */
 static inline void settle_block(Run *run, Mine *mine, int64_t index) {
     const Stage *stage = &run->stages[index];
     const Block *block = stage->block;
     Norm norm = mine->norms[index];
     int64_t batch = run->work->batch;
     float count = (float)(batch * stage->pixels);
+    if (run->work->front_norm == NO_NORM) return; /* they stay as they were laid out */
     for (int64_t column = 0; column < block->filters; column += LANES) {
+        store(norm.factor + column, load(at(run, block->gain) + column));
+        store(norm.offset + column, load(at(run, block->offset) + column));
+        if (run->work->front_norm == LAYER_NORM) continue;
         vec mean = splat(0.0f), squares = splat(0.0f);
         for (int64_t row = 0; row < batch; row++) mean += load(stage->centres + row * block->filters + column);
         mean /= (float)batch;
@@ -60,8 +65,7 @@ static inline void settle_block(Run *run, Mine *mine, int64_t index) {
         vec spread = 1.0f / root(squares / count + NORM_EPSILON);
         store(norm.centre + column, mean);
         store(norm.spread + column, spread);
-        store(norm.factor + column, spread * load(at(run, block->gain) + column));
-        store(norm.offset + column, load(at(run, block->offset) + column));
+        store(norm.factor + column, spread * load(norm.factor + column));
         if (mine->number > 0) continue;
         float *means = block->running_mean + column, *variances = block->running_variance + column;
         store(means, load(means) * (1.0f - MOMENTUM) + mean * MOMENTUM);
@@ -69,18 +73,13 @@ static inline void settle_block(Run *run, Mine *mine, int64_t index) {
     }
 }
 
-/* The vectors of a norm that is not of the whole batch, for a picture. */
+/* The mean of a picture, where the norm is of each for itself. */
 static inline void settle_picture(const Run *run, Mine *mine, int64_t index, int64_t picture) {
-    if (run->work->front_norm != LAYER_NORM) return; /* without a norm they stay as they were laid out */
     const Stage *stage = &run->stages[index];
-    const Block *block = stage->block;
-    Norm norm = mine->norms[index];
-    for (int64_t column = 0; column < block->filters; column += LANES) {
-        vec gain = load(at(run, block->gain) + column);
-        store(norm.centre + column, load(stage->centres + picture * block->filters + column));
-        store(norm.factor + column, gain);
-        store(norm.offset + column, load(at(run, block->offset) + column));
-    }
+    int64_t filters = stage->block->filters;
+    if (run->work->front_norm != LAYER_NORM) return;
+    for (int64_t column = 0; column < filters; column += LANES)
+        store(mine->norms[index].centre + column, load(stage->centres + picture * filters + column));
 }
 
 /* Where the outputs of a block are: in the input of the next one, or in the rows after the last. */

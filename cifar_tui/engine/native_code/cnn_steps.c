@@ -199,7 +199,7 @@ static void one_step(Run *run, Mine *mine, int64_t step) {
     if (mine->number == 0) run->update = next_update(&work->rule, chunk->done + step + 1, chunk->rates[step]);
     for (int64_t index = 0; index < BLOCKS; index++) {
         share(run, mine, work->batch, forward_block, index);
-        if (work->front_norm == BATCH_NORM) settle_block(run, mine, index);
+        settle_block(run, mine, index);
     }
     for (int64_t layer = 0; layer < work->layers; layer++) {
         share(run, mine, mine->groups, forward_dense, layer);
