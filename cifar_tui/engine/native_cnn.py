@@ -11,7 +11,6 @@ from cifar_tui.engine.native_memory import INTEGER, POINTER, Memory, Rule, strid
 from cifar_tui.models._modules import FeatureLayerNorm, ImageLayerNorm
 
 BLOCKS, SIDE = 3, 32
-_KINDS = {FeatureLayerNorm: 1, ImageLayerNorm: 1, nn.BatchNorm1d: 2, nn.BatchNorm2d: 2}  # none: 0
 
 
 class Block(ctypes.Structure):
@@ -60,13 +59,13 @@ class CnnMemory(Memory):
         found = [self._norm(norm) for norm in norms]
         blocks = self._blocks(front)
         averages = [self._averages(norm) for norm in norms]
-        self._pointers = [(POINTER * len(part))(*part) for part in zip(*averages, strict=True)]
+        self._pointers = [(POINTER * len(norms))(*(pair[which] for pair in averages)) for which in (0, 1)]
         self.work = Work(
             width=dense[0].out_features,
             classes=dense[-1].out_features,
             layers=len(dense) - 1,
-            front_norm=_KINDS.get(type(getattr(front[0], "norm", None)), 0),
-            norm=_KINDS[type(norms[0])] if norms else 0,
+            front_norm=_kind(getattr(front[0], "norm", None)),
+            norm=_kind(norms[0] if norms else None),
             features=dense[0].in_features,
             stride=strides[0],
             class_stride=strides[-1],
@@ -76,13 +75,8 @@ class CnnMemory(Memory):
             biases=self.integers(biases),
             gains=self.integers([gain for gain, _offset in found]),
             offsets=self.integers([offset for _gain, offset in found]),
-            **dict(
-                zip(
-                    ("running_means", "running_variances"),
-                    map(ctypes.addressof, self._pointers),
-                    strict=False,
-                )
-            ),
+            running_means=ctypes.addressof(self._pointers[0]),
+            running_variances=ctypes.addressof(self._pointers[1]),
             **self.lay_out(),
         )
 
@@ -131,3 +125,10 @@ class CnnMemory(Memory):
         assert isinstance(counter, Tensor)
         self._counted.append(counter)
         return mean.data_ptr(), variance.data_ptr()
+
+
+def _kind(norm: nn.Module | None) -> int:
+    """The number that the C code has for a norm."""
+    if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+        return 2
+    return int(isinstance(norm, FeatureLayerNorm | ImageLayerNorm))

@@ -57,7 +57,7 @@ class Memory:
         self._flat: list[Tensor] = []
         self._counts = torch.empty(0)
         self._counted: list[Tensor] = []  # how many batches each batch norm has seen
-        self._places: list[ctypes.Array[INTEGER]] = []
+        self._places: list[ctypes.Array[ctypes.c_int64]] = []
         self.done = 0
 
     def adopt(self, optimizer: torch.optim.Optimizer) -> None:

@@ -1,4 +1,4 @@
-"""The dense steps in C compute what autograd computes, resume bit for bit, and need no particular thread count."""
+"""The dense steps in C compute what autograd computes, resume bit for bit, on any thread count."""
 
 from __future__ import annotations
 
