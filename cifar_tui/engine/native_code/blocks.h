@@ -5,7 +5,7 @@
 #include "cnn.h"
 #include "rows.h"
 
-INLINE vec relu(vec value) { return pick(value <= 0.0f, splat(0.0f), value); /* what is no number stays so */ }
+INLINE vec relu(vec value) { return pick(value <= 0.0f, splat(0.0f), value); /* NaN stays */ }
 
 /* Sums of a panel of a picture, or of the squares of what is apart from `mean`, in two chains each, so that
    additions need not wait for each other. */
@@ -41,8 +41,8 @@ static inline void measure(const Run *run, const Stage *stage, int64_t picture) 
     }
 }
 
-/* Makes the vectors of a norm; those of a batch norm of what was measured in each picture, and one thread keeps the
-   running averages. */
+/* Makes the vectors of a norm; those of a batch norm of what was measured in each picture, and one thread
+   keeps the running averages. */
 static inline void settle_block(Run *run, Mine *mine, int64_t index) {
     const Stage *stage = &run->stages[index];
     const Block *block = stage->block;
@@ -55,7 +55,8 @@ static inline void settle_block(Run *run, Mine *mine, int64_t index) {
         store(norm.offset + column, load(at(run, block->offset) + column));
         if (run->work->front_norm == LAYER_NORM) continue;
         vec mean = splat(0.0f), squares = splat(0.0f);
-        for (int64_t row = 0; row < batch; row++) mean += load(stage->centres + row * block->filters + column);
+        for (int64_t row = 0; row < batch; row++)
+            mean += load(stage->centres + row * block->filters + column);
         mean /= (float)batch;
         for (int64_t row = 0; row < batch; row++) {
             vec apart = load(stage->centres + row * block->filters + column) - mean;
@@ -112,7 +113,8 @@ INLINE Peaks peaks_of(const Stage *stage, int64_t picture) {
 static inline void pool(const Run *run, const Mine *mine, int64_t index, int64_t picture) {
     const Stage *stage = &run->stages[index];
     int64_t filters = stage->block->filters, side = stage->out_side;
-    const float *gains = run->work->front_norm == NO_NORM ? mine->norms[index].factor : at(run, stage->block->gain);
+    const float *gains = at(run, stage->block->gain);
+    if (run->work->front_norm == NO_NORM) gains = mine->norms[index].factor; /* which is 1 */
     for (int64_t column = 0; column < filters; column += PANEL) {
         const float *x = stage->sums + picture * stage->next_sums + column * stage->pixels;
         float *peaks = stage->peaks + picture * stage->windows * filters + column;
@@ -122,7 +124,8 @@ static inline void pool(const Run *run, const Mine *mine, int64_t index, int64_t
                     const float *corner = x + 2 * (y * side + pixel) * PANEL + part * LANES;
                     vec gain = load(gains + column + part * LANES), peak = load(corner), best = peak * gain;
                     UNROLL for (int other = 1; other < 4; other++) {
-                        vec value = load(corner + (other / 2 * side + other % 2) * PANEL), rank = value * gain;
+                        vec value = load(corner + (other / 2 * side + other % 2) * PANEL);
+                        vec rank = value * gain;
                         ints higher = (rank > best) | (rank != rank);
                         peak = pick(higher, value, peak);
                         best = pick(higher, rank, best);
@@ -201,7 +204,8 @@ static inline void settle_backward(const Run *run, Mine *mine, int64_t index) {
     }
 }
 
-/* Where the outputs of a panel of a picture are, where their gradients go, and by which vectors they are made. */
+/* Where the outputs of a panel of a picture are, where their gradients go, and by which vectors these are
+   made. */
 typedef struct {
     const float *sums;
     float *out;
@@ -217,11 +221,11 @@ INLINE void put(const Way *way, int part, int64_t y, int64_t x, vec value, vec g
 
 /* Of a window that was pooled. */
 INLINE void put_window(const Way *way, int64_t y, int64_t x, const float *peaks, const float *grads) {
-    for (int64_t inner = 0; inner < 4; inner++) /* the outputs come from afar: here those of the window below */
+    for (int64_t inner = 0; inner < 4; inner++) /* outputs come from afar: those of the window below */
         __builtin_prefetch(way->sums + ((2 * y + 2 + inner / 2) * way->side + 2 * x + inner % 2) * PANEL);
     UNROLL for (int part = 0; part < PARTS; part++) {
         vec peak = load(peaks + part * LANES), grad = load(grads + part * LANES);
-        UNROLL for (int inner = 0; inner < 4; inner++) { /* the first that has the value which the pool took */
+        UNROLL for (int inner = 0; inner < 4; inner++) { /* the first with the value that the pool took */
             int64_t down = 2 * y + inner / 2, right = 2 * x + inner % 2;
             vec value = load(way->sums + (down * way->side + right) * PANEL + part * LANES);
             ints hit = value == peak;

@@ -20,8 +20,9 @@ typedef struct {
     int64_t side, channels; /* of its input */
     int64_t filters;        /* whole panels */
     int64_t pooled;
-    int64_t weight, bias, gain, offset; /* places; rows of the weight (3, 3, channels, filters) are `stride` apart */
-    int64_t stride, turned_stride;
+    int64_t weight, bias, gain, offset; /* places */
+    int64_t stride;         /* of rows of the weight (3, 3, channels, filters) */
+    int64_t turned_stride;  /* of rows of the same with channels and filters exchanged */
     float *running_mean, *running_variance; /* (filters,) */
 } Block;
 
@@ -40,7 +41,7 @@ typedef struct {
     float *values, *means, *squares;
     const uint8_t *images;         /* (pictures, side, side, channels) */
     const int64_t *labels;         /* (pictures,) */
-    const float *noise;            /* (steps, layers - 1, batch, width): what dropout multiplies with, or none */
+    const float *noise;            /* (steps, layers - 1, batch, width): what dropout multiplies with */
     int64_t threads;
     Rule rule;
 } Work;
@@ -52,16 +53,16 @@ typedef struct {
     int64_t pool_side, windows;   /* of the block's output */
     int64_t next_in, next_sums;   /* from picture to picture, of `in` and `sums` */
     float *in, *of_in;            /* (batch, side, side, channels), and its gradient where it is wanted */
-    float *sums;                  /* (batch, panels, pixels, PANEL): outputs of the convolution, then their gradients */
-    float *peaks;                 /* as `in` of the next block: what the pool took of `sums`; none without a pool */
+    float *sums;                  /* (batch, panels, pixels, PANEL): outputs of the convolution, or gradients */
+    float *peaks;                 /* what the pool took of `sums`, as `in` of the next block; or none */
     float *centres, *scatters;    /* (batch, filters): mean of a picture, squares around it */
-    float *slopes, *tilts;        /* (batch, filters): sums of gradients, and of gradients times centred values */
+    float *slopes, *tilts;        /* (batch, filters): sums of gradients, and of them times centred values */
     float *turned;                /* the weight with its channels exchanged */
     int32_t *places;              /* (pixels,): where in a picture the pixel under a filter's corner is */
 } Stage;
 
-/* Vectors of a block's norm, (filters,) each. Forward: (x - centre) * factor + offset. Backward: grad * slope +
-   (x - centre) * tilt + level. */
+/* Vectors of a block's norm, (filters,) each. Forward: (x - centre) * factor + offset.
+   Backward: grad * slope + (x - centre) * tilt + level. */
 typedef struct {
     float *centre, *spread, *factor, *offset;
     float *slope, *tilt, *level;
@@ -85,7 +86,7 @@ typedef struct {
     Stage stages[BLOCKS];
 
     float *rows, *of_rows;     /* (batch, feature_stride): outputs of the last block and their gradients */
-    float *normals;            /* (layers, batch, stride): outputs of dense layers; of layer norm normalised */
+    float *normals;           /* (layers, batch, stride): outputs of dense layers; by layer norm normalised */
     float *hidden;             /* (batch, stride) */
     float *actives;            /* (layers, batch, stride): inputs of the dense layers after the first */
     float *of_hidden;          /* (layers, batch, stride): gradients of `hidden` after each layer */

@@ -11,9 +11,9 @@
 #include "pictures.h"
 #include "stack.h"
 
-#define DEEP 48          /* channels from which on a panel of all filter rows is too much for the first cache */
-#define AT_A_TIME 96     /* pixels at most that a tile of a filter's gradient is summed of before the next one */
-#define FILTER_ROWS (SIDE * 64)
+#define DEEP 48      /* channels from which on a panel of all filter rows is too much for the first cache */
+#define AT_A_TIME 96 /* pixels at most that a tile of a filter's gradient is summed of before the next one */
+#define FILTER_ROWS (SIDE * 64) /* most that a task works on */
 
 static void forward_block(Run *run, Mine *mine, int64_t picture, int64_t index) {
     const Work *work = run->work;
@@ -24,8 +24,8 @@ static void forward_block(Run *run, Mine *mine, int64_t picture, int64_t index) 
         double begun = now();
         const int64_t *chosen = mine->pictures + picture;
         int64_t size = stage->next_in;
-        to_numbers(work->images + chosen[0] * size, picture + 1 < work->batch ? work->images + chosen[1] * size : 0,
-                   size, in);
+        to_numbers(work->images + chosen[0] * size,
+                   picture + 1 < work->batch ? work->images + chosen[1] * size : 0, size, in);
         mine->feeding += now() - begun;
     } else {
         finish_block(run, mine, index - 1, picture);
@@ -50,7 +50,7 @@ static void backward_block(Run *run, Mine *mine, int64_t picture, int64_t index)
                     stage->out_side, stage->turned, block->turned_stride, out, block->side, block->channels};
     for (int64_t panel = 0; panel < block->filters; panel += PANEL)
         finish_backward(run, mine, index, picture, panel, grads + panel * stage->pixels);
-    for (int64_t place = 0; place < stage->next_in; place += LANES) store(out + place, splat(0.0f));
+    memset(out, 0, (size_t)stage->next_in * sizeof(float));
     spread(&given);
     begin_backward(run, mine, index - 1, picture);
 }
@@ -65,8 +65,8 @@ static void turn_filters(Run *run, int64_t index, int64_t y, int64_t column) {
              block->turned_stride);
 }
 
-/* One optimizer step for a panel of a row of filters, or of all rows in the first block: nothing before it wants a
-   gradient, and that of its outputs is made here, for a picture at a time. */
+/* One optimizer step for a panel of a row of filters, or of all rows in the first block: nothing before it
+   wants a gradient, and that of its outputs is made here, for a picture at a time. */
 static void update_filters(Run *run, Mine *mine, int64_t index, int64_t y, int64_t column, int64_t task) {
     const Stage *stage = &run->stages[index];
     const Block *block = stage->block;
@@ -74,7 +74,7 @@ static void update_filters(Run *run, Mine *mine, int64_t index, int64_t y, int64
     int64_t some = index > 0 && AT_A_TIME / stage->pixels > 1 ? AT_A_TIME / stage->pixels : 1;
     int64_t cuts = (stage->pixels + AT_A_TIME - 1) / AT_A_TIME, last = index == 0 ? SIDE : y + 1;
     float *sums = mine->filters;
-    for (int64_t place = 0; place < (last - y) * rows * PANEL; place += LANES) store(sums + place, splat(0.0f));
+    memset(sums, 0, (size_t)((last - y) * rows * PANEL) * sizeof(float));
     for (int64_t from = 0; from < batch; from += some) {
         int64_t to = from + some < batch ? from + some : batch;
         const float *grads = stage->sums + from * stage->next_sums + column * stage->pixels;
@@ -84,14 +84,16 @@ static void update_filters(Run *run, Mine *mine, int64_t index, int64_t y, int64
             for (int64_t row = y; row < last; row++) {
                 Summands given = {stage->in + from * stage->next_in + row * block->side * block->channels,
                                   stage->next_in, stage->places + first,
-                                  (index == 0 ? mine->grads : grads) + first * PANEL, stage->next_sums, pixels};
+                                  (index == 0 ? mine->grads : grads) + first * PANEL, stage->next_sums,
+                                  pixels};
                 add_filter_grads(&given, to - from, rows, sums + (row - y) * rows * PANEL);
             }
         }
     }
     Flat flat = {run->work->values, run->work->means, run->work->squares};
-    run->penalties[task] = total(update_panel(run->update, flat, block->weight + y * rows * block->stride + column,
-                                              block->stride, (last - y) * rows, sums, run->update.penalty_pull));
+    int64_t place = block->weight + y * rows * block->stride + column;
+    run->penalties[task] = total(update_panel(run->update, flat, place, block->stride, (last - y) * rows,
+                                              sums, run->update.penalty_pull));
     if (index > 0) turn_filters(run, index, y, column);
 }
 
@@ -107,7 +109,8 @@ static float update_small(Run *run, const Mine *mine) {
         const Block *block = stage->block;
         int64_t filters = block->filters, normed = work->front_norm != NO_NORM;
         /* norms take away what a bias adds, whose gradient is exactly zero */
-        update_vector(rule, flat, block->bias, filters, stage->slopes, filters, normed ? 0 : batch, 0, rule->pull);
+        update_vector(rule, flat, block->bias, filters, stage->slopes, filters, normed ? 0 : batch, 0,
+                      rule->pull);
         if (!normed) continue;
         squares += update_vector(rule, flat, block->gain, filters, stage->tilts, filters, batch,
                                  work->front_norm == BATCH_NORM ? mine->norms[index].spread : 0,
@@ -127,8 +130,8 @@ static float update_small(Run *run, const Mine *mine) {
                                  rule->penalty_pull);
         update_vector(rule, flat, work->offsets[layer], numbers, of_offset, PANEL, count, 0, rule->pull);
     }
-    update_vector(rule, flat, work->biases[work->layers], work->classes, run->of_logits, work->class_stride, batch,
-                  0, rule->pull);
+    update_vector(rule, flat, work->biases[work->layers], work->classes, run->of_logits, work->class_stride,
+                  batch, 0, rule->pull);
     return squares;
 }
 
@@ -246,7 +249,8 @@ static void lay_out_block(Run *run, int64_t index, char *memory, size_t *used) {
     const Block *block = &work->blocks[index];
     Stage *stage = &run->stages[index];
     int64_t batch = work->batch, out_side = block->side - SIDE + 1, filters = block->filters;
-    int64_t pool_side = block->pooled ? out_side / 2 : out_side, of_picture = block->side * block->side * block->channels;
+    int64_t pool_side = block->pooled ? out_side / 2 : out_side;
+    int64_t of_picture = block->side * block->side * block->channels;
     *stage = (Stage){.block = block, .out_side = out_side, .pixels = out_side * out_side,
                      .pool_side = pool_side, .windows = pool_side * pool_side, .next_in = of_picture,
                      .next_sums = out_side * out_side * filters};
@@ -271,14 +275,14 @@ static void lay_out_mine(const Run *run, Mine *mine, char *memory, size_t *used)
     for (int64_t index = 0; index < BLOCKS; index++) {
         const Stage *stage = &run->stages[index];
         int64_t filters = stage->block->filters;
-        float **vectors[] = {&mine->norms[index].centre, &mine->norms[index].spread, &mine->norms[index].factor,
-                             &mine->norms[index].offset, &mine->norms[index].slope, &mine->norms[index].tilt,
-                             &mine->norms[index].level};
+        Norm *norm = &mine->norms[index];
+        float **vectors[] = {&norm->centre, &norm->spread, &norm->factor, &norm->offset,
+                             &norm->slope, &norm->tilt, &norm->level};
         for (size_t vector = 0; vector < sizeof vectors / sizeof *vectors; vector++)
             *vectors[vector] = floats(memory, used, filters);
         if (memory) /* as it is without a norm */
             for (int64_t column = 0; column < filters; column++)
-                mine->norms[index].factor[column] = mine->norms[index].slope[column] = 1.0f;
+                norm->factor[column] = norm->slope[column] = 1.0f;
     }
     mine->grads = floats(memory, used, run->stages[0].pixels * PANEL);
     mine->filters = floats(memory, used, FILTER_ROWS * PANEL);
@@ -295,7 +299,8 @@ static size_t lay_out(Run *run, char *memory) {
     int64_t batch = work->batch, layers = work->layers, rows = batch * work->stride;
     size_t used = 0;
     for (int64_t index = 0; index < BLOCKS; index++) lay_out_block(run, index, memory, &used);
-    for (int64_t number = 0; number < work->threads; number++) lay_out_mine(run, &run->mine[number], memory, &used);
+    for (int64_t number = 0; number < work->threads; number++)
+        lay_out_mine(run, &run->mine[number], memory, &used);
     run->rows = floats(memory, &used, batch * work->feature_stride);
     run->of_rows = floats(memory, &used, batch * work->feature_stride);
     run->normals = floats(memory, &used, layers * rows);

@@ -78,7 +78,7 @@ static inline void add_penalty(const Chunk *chunk, int64_t step, double l2_reg, 
     chunk->losses[step] += (float)l2_reg * squares;
 }
 
-/* The next `bytes` of a block of memory, from a whole line of the cache on; without a block it only counts. */
+/* The next `bytes` of a block of memory, from a whole cache line on; without a block it only counts. */
 static inline void *part(char *memory, size_t *used, size_t bytes) {
     size_t at = *used;
     *used += (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;

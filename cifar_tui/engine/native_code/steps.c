@@ -58,8 +58,8 @@ static void gather(Run *run, int64_t first, int64_t count, const int64_t *pictur
     const Work *work = run->work;
     for (int64_t row = first; row < first + count; row++)
         to_numbers(work->images + pictures[row] * work->inputs,
-                   row + 1 < first + count ? work->images + pictures[row + 1] * work->inputs : 0, work->inputs,
-                   run->rows + row * work->input_stride);
+                   row + 1 < first + count ? work->images + pictures[row + 1] * work->inputs : 0,
+                   work->inputs, run->rows + row * work->input_stride);
 }
 
 /* Place of the turned weight of a layer; they lie one after the other. */
