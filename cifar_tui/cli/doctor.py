@@ -253,7 +253,8 @@ def _device_lines(torch: dict[str, Any]) -> list[str]:
 
 def _native_line(native: dict[str, Any]) -> str:
     if native["error"] is not None:
-        return f"{safe_text(native['error'], 80)}: fnn trains on engine fused, about half as fast as native"
+        why = safe_text(native["error"], 80)
+        return f"{why}: training on the CPU runs engine fused, about half as fast as native"
     when = "compiled and kept" if native["built"] else "compiled by the first training that can use it"
     return f"C compiler {safe_text(native['compiler'], 60)}; engine native is {when}"
 

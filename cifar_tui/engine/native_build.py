@@ -19,7 +19,6 @@ from functools import cache
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "native_code"
-MAIN = "steps.c"
 COMPILE_SECONDS = 120.0
 _FLAGS = ("-O3", "-std=gnu11", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
 
@@ -150,7 +149,7 @@ def _compile(command: list[str], path: Path) -> None:
     handle, temporary = tempfile.mkstemp(suffix=".so", dir=path.parent)
     os.close(handle)
     try:
-        found = _run([*command, str(SOURCES / MAIN), "-o", temporary, "-lm"])
+        found = _run([*command, *map(str, sorted(SOURCES.glob("*.c"))), "-o", temporary, "-lm"])
         if found.returncode != 0:
             lines = [line for line in found.stderr.decode(errors="replace").splitlines() if line.strip()]
             reason = next((line for line in lines if "error" in line), (lines or ["no reason given"])[0])

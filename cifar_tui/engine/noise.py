@@ -90,7 +90,7 @@ class Noise:
             for row, key in zip(self._buffer, keys.tolist(), strict=False):
                 torch.manual_seed(key)
                 for index, layer in enumerate(self._layers):
-                    _bernoulli(row[self._ends[index] : self._ends[index + 1]], layer.p)
+                    draw_mask(row[self._ends[index] : self._ends[index + 1]], layer.p)
             return
         share = self._layers[0].p
         rows = self._buffer[: len(keys)]
@@ -118,7 +118,8 @@ def _threshold(share: float) -> int:
     return max(-(1 << 63), min((1 << 63) - 1, round((1.0 - share) * 2.0**64) - (1 << 63)))
 
 
-def _bernoulli(out: Tensor, share: float) -> None:
+def draw_mask(out: Tensor, share: float) -> None:
+    """Fill float32 `out` with what a dropout of this share multiplies with, by torch's generator."""
     if share >= 1.0:
         out.zero_()
         return

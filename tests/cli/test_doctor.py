@@ -140,4 +140,4 @@ def test_a_compiler_that_is_not_there_is_a_finding(cli: Cli, monkeypatch: pytest
     monkeypatch.setenv("CC", "no-such-compiler")
     found = cli()
     assert found.code == 0
-    assert "no C compiler: no-such-compiler was not found: fnn trains on engine fused" in found.out
+    assert "no C compiler: no-such-compiler was not found: training on the CPU runs engine fused" in found.out

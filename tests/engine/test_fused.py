@@ -148,7 +148,7 @@ def test_without_torchscript_the_steps_run_as_plain_python(
     fused.compiled_steps.cache_clear()
     monkeypatch.setattr(torch.jit, "script", fail)
     try:
-        trainer = make_world(engine="auto", steps=5, model="cnn", norm="batch").trainer
+        trainer = make_world(engine="fused", steps=5, model="cnn", norm="batch").trainer
         assert trainer._engine.name == "fused (plain)"
         assert np.isfinite(trainer._engine.run(0, 5).losses).all()
     finally:

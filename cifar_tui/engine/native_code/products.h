@@ -76,9 +76,9 @@ INLINE void out_tile(const int rows, const float *left, int64_t left_stride, con
 /* out = left * right + bias: left (rows, inner), right (inner, columns), bias (columns) or none.
 
    Columns are filled up to whole panels; right has zeros there, or what comes out is not read. */
-static void product(int64_t rows, int64_t inner, int64_t columns, const float *left, int64_t left_stride,
-                    const float *right, int64_t right_stride, const float *bias, float *out,
-                    int64_t out_stride) {
+static inline void product(int64_t rows, int64_t inner, int64_t columns, const float *left,
+                           int64_t left_stride, const float *right, int64_t right_stride, const float *bias,
+                           float *out, int64_t out_stride) {
     for (int64_t from = 0; from < inner; from += INNER_BLOCK) {
         int64_t depth = inner - from < INNER_BLOCK ? inner - from : INNER_BLOCK;
         for (int64_t column = 0; column < columns; column += PANEL) {
@@ -96,6 +96,14 @@ static void product(int64_t rows, int64_t inner, int64_t columns, const float *l
             }
         }
     }
+}
+
+/* Copies rows of a weight (inputs, outputs) to columns of the same one turned. */
+static inline void turn(const float *weight, int64_t stride, int64_t rows, int64_t columns, float *out,
+                        int64_t out_stride) {
+    for (int64_t column = 0; column < columns; column++)
+        for (int64_t row = 0; row < rows; row++)
+            out[column * out_stride + row] = weight[row * stride + column];
 }
 
 #endif

@@ -8,17 +8,10 @@
    Every number is made by the same operations in the same order whichever thread makes it: the bits do not
    depend on the number of threads. */
 
-#include <stdlib.h>
-#include <time.h>
-
 #include "adam.h"
-#include "meeting.h"
+#include "crew.h"
+#include "pictures.h"
 #include "rows.h"
-
-#define WEIGHT_ROWS 48 /* of a weight that a thread takes at a time */
-#define MOST_THREADS 64
-#define GROUPS 2 /* of pictures for each thread: who is held up by another program leaves one to the others */
-#define LINE_BYTES 64 /* of the cache */
 
 /* What to train and how; the same as `Work` of native.py. All strides and places are in floats. */
 typedef struct {
@@ -35,19 +28,12 @@ typedef struct {
     const uint8_t *images;  /* (pictures, inputs) */
     const int64_t *labels;  /* (pictures,) */
     int64_t threads;
-    int64_t decoupled;
-    double beta1, beta2, epsilon, weight_decay, l2_reg;
+    Rule rule;
 } Work;
 
 typedef struct {
     const Work *work;
-    const int64_t *order;   /* (steps, batch) */
-    int64_t steps;
-    const double *rates;    /* learning rate, of each step */
-    int64_t done;           /* steps of the optimizer before the first */
-    float *losses;          /* (steps,) */
-    int64_t *correct;       /* (steps,) */
-    double *seconds;        /* of each part of a step, on the first thread */
+    Chunk chunk;
 
     float *rows;            /* (batch, input_stride): pictures */
     float *hidden;          /* (batch, stride) */
@@ -68,31 +54,12 @@ typedef struct {
     atomic_int_fast64_t next_group, next; /* group of pictures, and task, that nobody took yet */
 } Run;
 
-/* Parts of a step, in order: pictures, forward, loss and backward, weights with their gradients. */
-enum { FEED, FORWARD, BACKWARD, WEIGHTS };
-
-typedef struct {
-    Run *run;
-    int64_t number;
-} Member;
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-/* Pictures as numbers in [0, 1], and on the way those of the next one, which lie anywhere. */
 static void gather(Run *run, int64_t first, int64_t count, const int64_t *pictures) {
     const Work *work = run->work;
-    for (int64_t row = first; row < first + count; row++) {
-        const uint8_t *image = work->images + pictures[row] * work->inputs;
-        float *out = run->rows + row * work->input_stride;
-        if (row + 1 < first + count)
-            for (int64_t at = 0; at < work->inputs; at += LINE_BYTES)
-                __builtin_prefetch(work->images + pictures[row + 1] * work->inputs + at);
-        for (int64_t at = 0; at < work->inputs; at++) out[at] = (float)image[at] * (1.0f / 255.0f);
-    }
+    for (int64_t row = first; row < first + count; row++)
+        to_numbers(work->images + pictures[row] * work->inputs,
+                   row + 1 < first + count ? work->images + pictures[row + 1] * work->inputs : 0,
+                   work->inputs, run->rows + row * work->input_stride);
 }
 
 /* Place of the turned weight of a layer; they lie one after the other. */
@@ -176,30 +143,12 @@ static void backward(Run *run, int64_t first, int64_t count, const int64_t *pict
     }
 }
 
-/* Copies rows of a weight (inputs, outputs) to columns of the same one turned. */
-static void turn(const float *weight, int64_t stride, int64_t rows, int64_t columns, float *out,
-                 int64_t out_stride) {
-    for (int64_t column = 0; column < columns; column++)
-        for (int64_t row = 0; row < rows; row++)
-            out[column * out_stride + row] = weight[row * stride + column];
-}
-
 static void turn_all(Run *run) {
     const Work *work = run->work;
     for (int64_t layer = 1; layer <= work->layers; layer++) {
         int last = layer == work->layers;
         turn(work->values + work->weights[layer], last ? work->class_stride : work->stride, work->width,
              last ? work->classes : work->width, turned(run, layer), work->stride);
-    }
-}
-
-/* Updates a bias (columns,), whose gradient is the sum of the rows of `grads`. */
-static void update_bias(const Run *run, Flat flat, int64_t at, int64_t columns, const float *grads,
-                        int64_t stride) {
-    for (int64_t column = 0; column < columns; column += LANES) {
-        vec sum = splat(0.0f);
-        for (int64_t row = 0; row < run->work->batch; row++) sum += load(grads + row * stride + column);
-        update(run->update, flat, at + column, sum, run->update.pull);
     }
 }
 
@@ -220,9 +169,6 @@ static float update_scalars(const Run *run, Flat flat, int64_t at, const float *
     return squares;
 }
 
-/* Into how many tasks the rows of a weight are cut. */
-INLINE int64_t pieces(int64_t rows) { return (rows + WEIGHT_ROWS - 1) / WEIGHT_ROWS; }
-
 static int64_t tasks_of(const Work *work) {
     return 1 + pieces(work->inputs) + work->layers * pieces(work->width);
 }
@@ -234,8 +180,10 @@ static void update_part(Run *run, int64_t task) {
     int64_t stride = work->stride, block = work->batch * stride, layers = work->layers;
     if (task == 0) {
         for (int64_t layer = 0; layer < layers; layer++)
-            update_bias(run, flat, work->biases[layer], work->width, run->grads + layer * block, stride);
-        update_bias(run, flat, work->biases[layers], work->classes, run->of_logits, work->class_stride);
+            update_vector(&run->update, flat, work->biases[layer], work->width, run->grads + layer * block,
+                          stride, work->batch, 0, run->update.pull);
+        update_vector(&run->update, flat, work->biases[layers], work->classes, run->of_logits,
+                      work->class_stride, work->batch, 0, run->update.pull);
         if (work->normed) {
             const Update *rule = &run->update;
             run->penalties[0] = update_scalars(run, flat, work->gains, run->of_gains, rule->penalty_pull);
@@ -259,54 +207,16 @@ static void update_part(Run *run, int64_t task) {
     if (layer > 0) turn(flat.values + at, place_stride, rows, columns, turned(run, layer) + from, stride);
 }
 
-static void prepare(Run *run, int64_t step) {
-    const Work *work = run->work;
-    double number = (double)(run->done + step + 1), rate = run->rates[step];
-    float pull = work->decoupled ? 0.0f : (float)work->weight_decay;
-    run->update = (Update){
-        .of_mean = (float)(1.0 - work->beta1),
-        .of_square = (float)(1.0 - work->beta2),
-        .beta2 = (float)work->beta2,
-        .size = (float)(rate / (1.0 - pow(work->beta1, number))),
-        .scale = (float)(1.0 / sqrt(1.0 - pow(work->beta2, number))),
-        .epsilon = (float)work->epsilon,
-        .keep = work->decoupled ? (float)(1.0 - rate * work->weight_decay) : 1.0f,
-        .pull = pull,
-        .penalty_pull = pull + (float)(2.0 * work->l2_reg),
-    };
-    atomic_store(&run->next, 0);
-}
-
-/* Sums what the threads left for each picture, in order. */
-static void conclude(Run *run, int64_t step) {
-    float loss = 0.0f;
-    int64_t hits = 0;
-    atomic_store(&run->next_group, 0); /* all are taken, and the next step has not begun */
-    for (int64_t row = 0; row < run->work->batch; row++) {
-        loss += run->row_losses[row];
-        hits += run->hits[row];
-    }
-    run->losses[step] = loss / (float)run->work->batch;
-    run->correct[step] = hits;
-}
-
-/* The same for each task of the second phase. */
-static void add_penalty(Run *run, int64_t step) {
-    float squares = 0.0f;
-    for (int64_t task = 0; task < run->tasks; task++) squares += run->penalties[task];
-    run->losses[step] += (float)run->work->l2_reg * squares;
-}
-
 static void *take_part(void *given) {
     Member *member = given;
     Run *run = member->run;
     const Work *work = run->work;
     int64_t threads = begin(&run->meeting);
     int64_t groups = threads == 1 ? 1 : GROUPS * threads;
-    double *seconds = run->seconds;
-    for (int64_t step = 0; step < run->steps; step++) {
-        const int64_t *pictures = run->order + step * work->batch;
-        double begun = now(), marks[] = {0, 0, 0, 0};
+    const Chunk *chunk = &run->chunk;
+    for (int64_t step = 0; step < chunk->steps; step++) {
+        const int64_t *pictures = chunk->order + step * work->batch;
+        double begun = now(), marks[STEP_PARTS] = {0};
         int64_t group, task;
         while ((group = atomic_fetch_add(&run->next_group, 1)) < groups) {
             int64_t first = work->batch * group / groups, count = work->batch * (group + 1) / groups - first;
@@ -320,24 +230,23 @@ static void *take_part(void *given) {
             marks[FORWARD] += seen - gathered;
             marks[BACKWARD] += now() - seen;
         }
-        if (member->number == 0) prepare(run, step);
+        if (member->number == 0) {
+            run->update = next_update(&work->rule, chunk->done + step + 1, chunk->rates[step]);
+            atomic_store(&run->next, 0);
+        }
         meet(&run->meeting);
-        if (member->number == 0) conclude(run, step);
+        if (member->number == 0) {
+            atomic_store(&run->next_group, 0); /* all are taken, and the next step has not begun */
+            conclude(chunk, step, work->batch, run->row_losses, run->hits);
+        }
         while ((task = atomic_fetch_add(&run->next, 1)) < run->tasks) update_part(run, task);
         meet(&run->meeting);
         if (member->number > 0) continue;
-        add_penalty(run, step);
+        add_penalty(chunk, step, work->rule.l2_reg, run->penalties, run->tasks);
         marks[WEIGHTS] = now() - begun - marks[FEED] - marks[FORWARD] - marks[BACKWARD];
-        for (int part = FEED; part <= WEIGHTS; part++) seconds[part] += marks[part];
+        for (int part = FEED; part < STEP_PARTS; part++) chunk->seconds[part] += marks[part];
     }
     return 0;
-}
-
-/* The next `bytes` of a block of memory, from a whole line of the cache on. */
-static void *part(char *memory, size_t *used, size_t bytes) {
-    size_t at = *used;
-    *used += (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-    return memory ? memory + at : 0;
 }
 
 /* Lays all that a run of steps needs into a block of memory; returns its size. Without one it only counts. */
@@ -369,26 +278,14 @@ static size_t lay_out(Run *run, char *memory) {
 int cifar_tui_steps(const Work *given, const int64_t *order, int64_t steps, const double *rates, int64_t done,
                     float *losses, int64_t *correct, double *seconds) {
     Work work = *given;
-    if (work.threads > MOST_THREADS) work.threads = MOST_THREADS;
-    if (work.threads > work.batch) work.threads = work.batch;
-    Run run = {.work = &work, .order = order, .steps = steps, .rates = rates, .done = done,
-               .losses = losses, .correct = correct, .seconds = seconds,
-               .tasks = tasks_of(&work)};
-    char *memory = calloc(lay_out(&run, 0) + LINE_BYTES, 1);
+    work.threads = fitting(work.threads, work.batch);
+    Run run = {.work = &work, .tasks = tasks_of(&work),
+               .chunk = {order, steps, rates, done, losses, correct, seconds}};
+    char *memory = new_block(lay_out(&run, 0));
     if (!memory) return -1;
-    lay_out(&run, memory + (LINE_BYTES - (uintptr_t)memory % LINE_BYTES) % LINE_BYTES);
+    lay_out(&run, memory);
     turn_all(&run);
-    open_meeting(&run.meeting);
-    Member members[MOST_THREADS];
-    pthread_t threads[MOST_THREADS];
-    int64_t started = 1;
-    for (int64_t number = 0; number < work.threads; number++) members[number] = (Member){&run, number};
-    while (started < work.threads && !pthread_create(&threads[started], 0, take_part, &members[started]))
-        started++;
-    expect(&run.meeting, started); /* fewer than asked for where the system gives no more */
-    take_part(&members[0]);
-    for (int64_t number = 1; number < started; number++) pthread_join(threads[number], 0);
-    close_meeting(&run.meeting);
+    run_together(&run.meeting, work.threads, take_part, &run);
     free(memory);
     return 0;
 }
