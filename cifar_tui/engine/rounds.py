@@ -18,16 +18,17 @@ from cifar_tui.engine import evaluation
 from cifar_tui.engine.batches import DeviceSplit
 from cifar_tui.engine.step import l2_penalty, penalised
 
+_USUAL = {2: torch.contiguous_format, 4: torch.channels_last}  # of dense weights and of filters
 ORDER = ("train", "validation", "test")
 
 
 @contextlib.contextmanager
 def usual_memory(module: nn.Module) -> Iterator[None]:
     """Lend a module weights that lie as a loaded checkpoint's do, so that its scores have the same bits."""
-    kept = [(weight, weight.data) for weight in module.parameters() if weight.dim() == 2]
+    kept = [(weight, weight.data) for weight in module.parameters() if weight.dim() in _USUAL]
     try:
         for weight, data in kept:
-            weight.data = data.contiguous()
+            weight.data = data.contiguous(memory_format=_USUAL[weight.dim()])
         yield
     finally:
         for weight, data in kept:
