@@ -35,7 +35,7 @@ def available() -> bool:
     return bool(_found)
 
 
-def picture(image: NDArray[np.uint8], columns: int, rows: int, *, id: str | None = None) -> Widget:
+def picture(image: NDArray[np.uint8], columns: int, rows: int) -> Widget:
     """A picture of (H, W, 3), with sharp edges between its pixels, on so many cells.
 
     Raises:
@@ -48,6 +48,6 @@ def picture(image: NDArray[np.uint8], columns: int, rows: int, *, id: str | None
 
     cell = widget.get_cell_size()
     size = (max(1, columns * cell.width), max(1, rows * cell.height))
-    found: Widget = _found[0](Image.fromarray(image).resize(size, Image.Resampling.NEAREST), id=id)
+    found: Widget = _found[0](Image.fromarray(image).resize(size, Image.Resampling.NEAREST))
     found.styles.width, found.styles.height = columns, rows
     return found

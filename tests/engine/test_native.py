@@ -11,6 +11,7 @@ import torch
 
 from cifar_tui.engine import native_build
 from cifar_tui.engine.native import NativeStep, why_not
+from cifar_tui.engine.trainer import Trainer
 
 from .conftest import World
 from .test_fused import losses_of
@@ -32,6 +33,19 @@ CASES: list[dict[str, Any]] = [
     {"schedule": "cosine", "warmup_steps": 20},
     {"flip": "true", "crop": 4, "cutout": 8},
 ]
+
+
+def assert_same_bits(alone: Trainer, together: Trainer, threads: int, steps: int) -> None:
+    """Steps on one thread and on several leave the same."""
+    wanted = alone._engine.run(0, steps)
+    torch.set_num_threads(threads)
+    try:
+        found = together._engine.run(0, steps)
+    finally:
+        torch.set_num_threads(1)
+    assert found.losses.tolist() == wanted.losses.tolist()
+    assert found.accuracies.tolist() == wanted.accuracies.tolist()
+    assert together._files() == alone._files()
 
 
 @pytest.mark.parametrize("values", CASES, ids=str)
@@ -56,15 +70,7 @@ def test_as_many_hits_are_counted_as_eager_counts(make_world: MakeWorld) -> None
 @pytest.mark.parametrize("threads", [2, 3, 7, 64])
 def test_the_bits_do_not_depend_on_the_thread_count(make_world: MakeWorld, threads: int) -> None:
     one, other = (make_world(engine="native", steps=30, l2_reg=0.01).trainer for _ in range(2))
-    alone = one._engine.run(0, 30)
-    torch.set_num_threads(threads)
-    try:
-        together = other._engine.run(0, 30)
-    finally:
-        torch.set_num_threads(1)
-    assert together.losses.tolist() == alone.losses.tolist()
-    assert together.accuracies.tolist() == alone.accuracies.tolist()
-    assert other._files() == one._files()
+    assert_same_bits(one, other, threads, 30)
 
 
 @pytest.mark.parametrize("values", [{}, {"l2_reg": 0.01, "num_nodes": 20}, CASES[-1]], ids=str)

@@ -16,6 +16,7 @@ from cifar_tui.engine.native import NativeStep
 from cifar_tui.engine.trainer import TrainingData
 
 from .conftest import World
+from .test_native import assert_same_bits
 
 pytestmark = pytest.mark.skipif(not native_build.can_compile(), reason="there is no C compiler here")
 MakeWorld = Callable[..., World]
@@ -141,15 +142,7 @@ def test_the_bits_do_not_depend_on_the_thread_count(
     make_world: MakeWorld, threads: int, values: dict[str, Any]
 ) -> None:
     one, other = (trainer_of(make_world, **values) for _ in range(2))
-    alone = one._engine.run(0, 12)
-    torch.set_num_threads(threads)
-    try:
-        together = other._engine.run(0, 12)
-    finally:
-        torch.set_num_threads(1)
-    assert together.losses.tolist() == alone.losses.tolist()
-    assert together.accuracies.tolist() == alone.accuracies.tolist()
-    assert other._files() == one._files()
+    assert_same_bits(one, other, threads, 12)
 
 
 @pytest.mark.parametrize("values", [PRESET, {"norm": "layer", "num_nodes": 20}, CASES[-1]], ids=str)

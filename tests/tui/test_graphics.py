@@ -24,8 +24,8 @@ IMAGE = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
 class Sixels(Static):
     """In place of the widget that writes pixels."""
 
-    def __init__(self, picture: Any, *, id: str | None = None) -> None:
-        super().__init__("pixels", id=id)
+    def __init__(self, picture: Any) -> None:
+        super().__init__("pixels")
         self.picture = picture
 
 
