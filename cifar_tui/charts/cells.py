@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cifar_tui.charts.colours import RGB
 from cifar_tui.text import safe_text
@@ -38,6 +39,7 @@ def _is_unsteady(character: str) -> bool:
     return unicodedata.category(character) in {"Cf", "Mc", "Zl", "Zp"}
 
 
+@lru_cache(maxsize=4096)
 def char_width(character: str) -> int:
     """Cells one character of `plain` text takes: 0, 1 or 2."""
     if character.isascii():
@@ -124,6 +126,13 @@ class CellGrid:
     def blank(self, row: int, start: int, stop: int) -> bool:
         """Whether the cells of [start, stop) lie inside the grid and hold nothing."""
         return start >= 0 and stop <= self.width and all(cell == " " for cell in self._chars[row][start:stop])
+
+    def fill(self, row: int, start: int, stop: int, character: str, style: Style) -> None:
+        """Put a character of one cell into every cell of [start, stop) that holds nothing."""
+        chars, styles = self._chars[row], self._styles[row]
+        for column in range(max(0, start), min(stop, self.width)):
+            if chars[column] == " ":
+                chars[column], styles[column] = character, style
 
     def text(self, colour: bool) -> str:
         """The grid as lines joined by newlines; with `colour` each styled run has its escape sequence."""

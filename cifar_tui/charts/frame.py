@@ -143,9 +143,7 @@ def _draw_rules(grid: CellGrid, spec: ChartSpec, y_axis: Scale) -> None:
     rule = style(spec, "grid")
     for tick, _ in y_axis.ticks:
         row = grid.height - BOTTOM - 1 - tick
-        for column in range(LEFT, grid.width - RIGHT):
-            if grid.blank(row, column, column + 1):
-                grid.put(row, column, "╌", rule)
+        grid.fill(row, LEFT, grid.width - RIGHT, "╌", rule)
 
 
 # ---- data ----

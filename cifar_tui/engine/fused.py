@@ -24,7 +24,7 @@ from cifar_tui.engine.conv_stack import Front
 from cifar_tui.engine.dense_stack import HAS_ONEDNN, Shape, Stack
 from cifar_tui.engine.flat import FlatMemory
 from cifar_tui.engine.fused_steps import Network
-from cifar_tui.engine.step import ChunkResult, penalised
+from cifar_tui.engine.step import ChunkResult, penalised, set_training
 from cifar_tui.memory import keep_freed_memory
 from cifar_tui.models._modules import FeatureLayerNorm, ImageLayerNorm
 from cifar_tui.seeds import step_seed
@@ -141,7 +141,7 @@ class FusedStep:
 
     def run(self, first: int, count: int) -> ChunkResult:
         """Run `count` steps in calls that do not cross an epoch."""
-        self._module.train()
+        set_training(self._module)
         result = run_by_epoch(self._order, self._batch_size, first, count, self._call)
         self._memory.counted()
         for layer in self._counted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from cifar_tui.engine.native_cnn import CnnMemory
 from cifar_tui.engine.native_fnn import FnnMemory
 from cifar_tui.engine.native_memory import DOUBLE, INTEGER, PANEL, POINTER, Memory, Rule
 from cifar_tui.engine.noise import draw_mask
-from cifar_tui.engine.step import ChunkResult
+from cifar_tui.engine.step import ChunkResult, set_training
 from cifar_tui.seeds import step_seed
 
 MEMORIES: dict[str, Callable[[nn.Module], Memory]] = {"fnn": FnnMemory, "cnn": CnnMemory}
@@ -79,6 +80,10 @@ class NativeStep:
         self._memory = MEMORIES[config.model](module)
         self._steps = native_build.library()[self._memory.function]
         self._steps.restype = ctypes.c_int
+        self._room_of = native_build.library()[f"{self._memory.function}_room"]
+        self._room_of.restype = ctypes.c_size_t
+        self._room, self._room_threads = torch.empty(0), 0
+        self._broken = False
         self._module = module
         self._optimizer = optimizer
         self._order = order
@@ -97,19 +102,20 @@ class NativeStep:
     def adopt(self) -> None:
         """Take over the optimizer's state, which may have been loaded from a checkpoint."""
         self._memory.adopt(self._optimizer)
+        self._room_threads = 0  # what steps left there may not be finite
 
     def run(self, first: int, count: int) -> ChunkResult:
         """Run `count` steps in calls that do not cross an epoch."""
-        self._module.train()
+        set_training(self._module)
         ctypes.memset(self._seconds, 0, ctypes.sizeof(self._seconds))
         result = run_by_epoch(self._order, self._work.batch, first, count, self._call)
         self.parts = dict(zip(PARTS, self._seconds, strict=True))
-        return result
+        return replace(result, finite=not self._broken)
 
     def _call(self, first: int, rows: Tensor, losses: Tensor, correct: Tensor) -> None:
         images, labels, rows = pictures_of(self._augmentation, self._images, self._labels, rows, first)
         self._work.images, self._work.labels = images.data_ptr(), labels.data_ptr()
-        self._work.threads = torch.get_num_threads()
+        self._make_room(torch.get_num_threads())
         for start in range(0, len(rows), self._masks.steps):
             part = slice(start, start + self._masks.steps)
             self._run(first + start, rows[part], losses[part], correct[part])
@@ -118,21 +124,29 @@ class NativeStep:
         rates = [self._learning_rate(step) for step in range(first, first + len(rows))]
         if self._masks.numbers:
             self._work.noise = self._masks.draw(first, len(rows)).data_ptr()
-        failed = self._steps(
-            ctypes.byref(self._work),
-            POINTER(rows.data_ptr()),
-            INTEGER(len(rows)),
-            (DOUBLE * len(rates))(*rates),
-            INTEGER(self._memory.done),
-            POINTER(losses.data_ptr()),
-            POINTER(correct.data_ptr()),
-            self._seconds,
+        self._broken = bool(
+            self._steps(
+                ctypes.byref(self._work),
+                POINTER(self._room.data_ptr()),
+                POINTER(rows.data_ptr()),
+                INTEGER(len(rows)),
+                (DOUBLE * len(rates))(*rates),
+                INTEGER(self._memory.done),
+                POINTER(losses.data_ptr()),
+                POINTER(correct.data_ptr()),
+                self._seconds,
+            )
         )
-        if failed:
-            raise MemoryError("no memory for the steps")
         self._memory.count(len(rows))
         for group in self._optimizer.param_groups:
             group["lr"] = rates[-1]
+
+    def _make_room(self, threads: int) -> None:
+        """Memory for steps by so many threads, zeros at first; the steps keep it, as it is large."""
+        if threads != self._room_threads:
+            self._work.threads = threads
+            self._room = torch.zeros(self._room_of(ctypes.byref(self._work)), dtype=torch.uint8)
+            self._room_threads = threads
 
 
 class Masks:

@@ -34,6 +34,7 @@ class Work(ctypes.Structure):
         *((name, POINTER) for name in ("weights", "biases", "gains", "offsets")),
         *((name, POINTER) for name in ("running_means", "running_variances")),
         *((name, POINTER) for name in ("values", "means", "squares", "images", "labels", "noise")),
+        ("numbers", INTEGER),
         ("threads", INTEGER),
         ("rule", Rule),
     )

@@ -21,6 +21,7 @@ class Work(ctypes.Structure):
         ("gains", INTEGER),
         ("offsets", INTEGER),
         *((name, POINTER) for name in ("values", "means", "squares", "images", "labels")),
+        ("numbers", INTEGER),
         ("threads", INTEGER),
         ("rule", Rule),
     )

@@ -99,7 +99,8 @@ class Memory:
         self._size += -self._size % PANEL
 
     def lay_out(self) -> dict[str, int]:
-        """Move all parameters; returns the addresses of the three tensors by their names in C."""
+        """Move all parameters; returns the sizes and addresses of the three tensors by their names in C."""
+        self.fill_up()
         self._flat = [torch.zeros(self._size) for _ in range(3)]
         self._counts = torch.zeros(len(self._views))
         with torch.no_grad():
@@ -107,7 +108,8 @@ class Memory:
                 view.copy_(parameter)
                 parameter.data = view
         names = ("values", "means", "squares")
-        return dict(zip(names, (flat.data_ptr() for flat in self._flat), strict=True))
+        places = zip(names, (flat.data_ptr() for flat in self._flat), strict=True)
+        return {"numbers": self._size, **dict(places)}
 
     def integers(self, places: list[int]) -> int:
         """The address of places in memory of ours."""

@@ -33,11 +33,13 @@ class ChunkResult:
         losses: float64 (count,), batch losses in nats, the L2 penalty included.
         accuracies: float64 (count,), batch accuracies.
         durations: float64 (count,), seconds of each step.
+        finite: whether all parameters are finite after the chunk; None where the engine does not look.
     """
 
     losses: NDArray[np.float64]
     accuracies: NDArray[np.float64]
     durations: NDArray[np.float64]
+    finite: bool | None = None
 
 
 class StepEngine(Protocol):
@@ -52,6 +54,12 @@ class StepEngine(Protocol):
     def adopt(self) -> None:
         """Weights and optimizer were changed from outside, as a checkpoint was loaded."""
         ...
+
+
+def set_training(module: nn.Module) -> None:
+    """`module.train()` where it is not in that mode: to tell every layer again takes 0.6 ms of each chunk."""
+    if not module.training:
+        module.train()
 
 
 def penalised(module: nn.Module) -> list[Tensor]:
@@ -104,7 +112,7 @@ class EagerStep:
         losses = torch.empty(count, dtype=torch.float32, device=device)
         correct = torch.empty(count, dtype=torch.int64, device=device)
         marks = np.empty(count + 1)
-        self._module.train()
+        set_training(self._module)
         marks[0] = time.perf_counter()
         for index in range(count):
             self._one(first + index, losses, correct, index)

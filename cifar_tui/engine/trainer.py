@@ -171,7 +171,7 @@ class Trainer:
             bad = np.flatnonzero(~np.isfinite(result.losses))
             if bad.size:
                 return self._diverged(first + int(bad[0]), "loss")
-            if not self._rewind.is_finite():
+            if not (self._rewind.is_finite() if result.finite is None else result.finite):
                 return self._diverged(first + count - 1, "weights")
             self._account(result, wall)
             self.tuner.after(count, wall)

@@ -99,6 +99,7 @@ class CifarTuiApp(Navigation):
         self.dashboard = Dashboard(self.settings)
         self.guard: Guard | None = None
         self.crash: BaseException | None = None
+        self._status = ""  # of the run, when its keys were looked at
         self.quitting = False
         self._first_start = first_start and watch is None
         self._watch = watch
@@ -165,7 +166,9 @@ class CifarTuiApp(Navigation):
             self.session_ended(ended)
         if kinds:
             self.dashboard.show_live(self.live, kinds)
-            self.refresh_bindings()
+            if kinds != {"progress"} or self.live.status != self._status:
+                self._status = self.live.status
+                self.refresh_bindings()  # which keys there are, and what they are called
         self.show_download()
         take_dropped = getattr(self._driver, "take_dropped", None)
         if take_dropped is not None and take_dropped():

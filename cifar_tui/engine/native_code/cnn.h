@@ -42,6 +42,7 @@ typedef struct {
     const uint8_t *images;         /* (pictures, side, side, channels) */
     const int64_t *labels;         /* (pictures,) */
     const float *noise;            /* (steps, layers - 1, batch, width): what dropout multiplies with */
+    int64_t numbers;               /* floats of `values`, whole panels */
     int64_t threads;
     Rule rule;
 } Work;
@@ -104,6 +105,7 @@ typedef struct {
     Update update;
     Meeting meeting;
     atomic_int_fast64_t next[3]; /* task that nobody took yet, of this phase, the next, and the one before */
+    atomic_int broken;        /* a parameter is not finite */
     Mine mine[MOST_THREADS];
 } Run;
 

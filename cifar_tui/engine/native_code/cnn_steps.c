@@ -237,6 +237,7 @@ static void *take_part(void *given) {
     mine->number = member->number;
     mine->groups = threads == 1 ? 1 : GROUPS * threads;
     for (int64_t step = 0; step < run->chunk.steps; step++) one_step(run, mine, step);
+    look_for_broken(&run->broken, run->work->values, run->work->numbers, member->number, threads);
     return 0;
 }
 
@@ -336,18 +337,30 @@ static void turn_all(Run *run) {
     }
 }
 
-/* Runs `steps` steps in place; see `Work` and `Run`. Returns 0, or -1 where memory ran out. */
-int cifar_tui_cnn_steps(const Work *given, const int64_t *order, int64_t steps, const double *rates,
+static Run prepare(Work *work, const Work *given) {
+    *work = *given;
+    work->threads = fitting(work->threads, work->batch);
+    return (Run){.work = work, .tasks = count_tasks(work)};
+}
+
+/* Bytes that steps need beside the parameters. */
+size_t cifar_tui_cnn_steps_room(const Work *given) {
+    Work work;
+    Run run = prepare(&work, given);
+    return lay_out(&run, 0);
+}
+
+/* Runs `steps` steps in place; see `Work` and `Run`.
+
+   The memory is as large as `cifar_tui_cnn_steps_room` says, begins with a cache line, and is zero or what steps
+   with as many threads left there. Returns whether there is a parameter that is not finite. */
+int cifar_tui_cnn_steps(const Work *given, char *memory, const int64_t *order, int64_t steps, const double *rates,
                         int64_t done, float *losses, int64_t *correct, double *seconds) {
-    Work work = *given;
-    work.threads = fitting(work.threads, work.batch);
-    Run run = {.work = &work, .tasks = count_tasks(&work),
-               .chunk = {order, steps, rates, done, losses, correct, seconds}};
-    char *memory = new_block(lay_out(&run, 0));
-    if (!memory) return -1;
+    Work work;
+    Run run = prepare(&work, given);
+    run.chunk = (Chunk){order, steps, rates, done, losses, correct, seconds};
     lay_out(&run, memory);
     turn_all(&run);
     run_together(&run.meeting, work.threads, take_part, &run);
-    free(memory);
-    return 0;
+    return atomic_load(&run.broken);
 }

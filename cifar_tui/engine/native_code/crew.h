@@ -2,8 +2,7 @@
 #ifndef CIFAR_TUI_CREW_H
 #define CIFAR_TUI_CREW_H
 
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 #include <time.h>
 
 #include "meeting.h"
@@ -85,11 +84,17 @@ static inline void *part(char *memory, size_t *used, size_t bytes) {
     return memory ? memory + at : 0;
 }
 
-/* A block of `bytes` zeros, from a whole line of the cache on; null where memory ran out. */
-static inline char *new_block(size_t bytes) {
-    size_t whole = (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-    char *memory = aligned_alloc(LINE_BYTES, whole);
-    return memory ? memset(memory, 0, whole) : 0;
+/* Looks whether a thread's share of the parameters is finite; raises the flag where it is not. */
+static inline void look_for_broken(atomic_int *broken, const float *values, int64_t numbers, int64_t number,
+                                   int64_t threads) {
+    int64_t lines = numbers / LANES;
+    vec sum = splat(0.0f);
+    for (int64_t line = lines * number / threads; line < lines * (number + 1) / threads; line++) {
+        vec value = load(values + line * LANES);
+        sum += value - value; /* 0, or not a number */
+    }
+    float all = total(sum);
+    if (all != all) atomic_store(broken, 1);
 }
 
 #endif

@@ -27,6 +27,7 @@ typedef struct {
     float *values, *means, *squares;
     const uint8_t *images;  /* (pictures, inputs) */
     const int64_t *labels;  /* (pictures,) */
+    int64_t numbers;        /* floats of `values`, whole panels */
     int64_t threads;
     Rule rule;
 } Work;
@@ -52,6 +53,7 @@ typedef struct {
     Update update;
     Meeting meeting;
     atomic_int_fast64_t next_group, next; /* group of pictures, and task, that nobody took yet */
+    atomic_int broken;      /* a parameter is not finite */
 } Run;
 
 static void gather(Run *run, int64_t first, int64_t count, const int64_t *pictures) {
@@ -246,6 +248,7 @@ static void *take_part(void *given) {
         marks[WEIGHTS] = now() - begun - marks[FEED] - marks[FORWARD] - marks[BACKWARD];
         for (int part = FEED; part < STEP_PARTS; part++) chunk->seconds[part] += marks[part];
     }
+    look_for_broken(&run->broken, work->values, work->numbers, member->number, threads);
     return 0;
 }
 
@@ -274,18 +277,30 @@ static size_t lay_out(Run *run, char *memory) {
     return used;
 }
 
-/* Runs `steps` steps in place; see `Work` and `Run`. Returns 0, or -1 where memory ran out. */
-int cifar_tui_steps(const Work *given, const int64_t *order, int64_t steps, const double *rates, int64_t done,
-                    float *losses, int64_t *correct, double *seconds) {
-    Work work = *given;
-    work.threads = fitting(work.threads, work.batch);
-    Run run = {.work = &work, .tasks = tasks_of(&work),
-               .chunk = {order, steps, rates, done, losses, correct, seconds}};
-    char *memory = new_block(lay_out(&run, 0));
-    if (!memory) return -1;
+static Run prepare(Work *work, const Work *given) {
+    *work = *given;
+    work->threads = fitting(work->threads, work->batch);
+    return (Run){.work = work, .tasks = tasks_of(work)};
+}
+
+/* Bytes that steps need beside the parameters. */
+size_t cifar_tui_steps_room(const Work *given) {
+    Work work;
+    Run run = prepare(&work, given);
+    return lay_out(&run, 0);
+}
+
+/* Runs `steps` steps in place; see `Work` and `Run`.
+
+   The memory is as large as `cifar_tui_steps_room` says, begins with a cache line, and is zero or what steps
+   with as many threads left there. Returns whether there is a parameter that is not finite. */
+int cifar_tui_steps(const Work *given, char *memory, const int64_t *order, int64_t steps, const double *rates,
+                    int64_t done, float *losses, int64_t *correct, double *seconds) {
+    Work work;
+    Run run = prepare(&work, given);
+    run.chunk = (Chunk){order, steps, rates, done, losses, correct, seconds};
     lay_out(&run, memory);
     turn_all(&run);
     run_together(&run.meeting, work.threads, take_part, &run);
-    free(memory);
-    return 0;
+    return atomic_load(&run.broken);
 }

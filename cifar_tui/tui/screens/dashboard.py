@@ -150,8 +150,6 @@ class Dashboard(FrameScreen, BelowTooltips):
         room = self._rooms.get(self.room)
         if room is not None:
             self._tell(room, live, kinds)
-        if "status" in kinds or "phase" in kinds or "progress" in kinds:
-            self.query_one(FooterLine).update_keys()
         if self.grid.layout_mode == "tiny":
             self._show_tiny()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.app import RenderResult
-from textual.geometry import Size
+from textual.geometry import Region, Size
+from textual.strip import Strip
 from textual.widget import Widget
 
 from cifar_tui.text import human_bytes, human_seconds, safe_text
@@ -80,7 +81,10 @@ class HeaderLine(Widget):
         self.data_chip = ""
         self.download_chip = ""
         self._live = LiveRun()
-        self._text = Text()
+        self._lines = [Text(), Text()]
+        self._strips: dict[int, Strip] = {}
+        self._strip_style = Style()
+        self._of_first: tuple[object, ...] = ()  # all that the first line is made of
         self._spots: list[tuple[int, int, int]] = []  # first and last column of a room's name, and its number
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
@@ -112,16 +116,32 @@ class HeaderLine(Widget):
         width = self.size.width
         if width < 1:
             return
-        text = Text.assemble(
-            self._first(width), "\n", self._second(width), no_wrap=True, overflow="crop", end=""
-        )
-        if text != self._text or text.spans != self._text.spans:
-            self._text = text
-            self.refresh()
+        live = self._live
+        chips = (self.data_chip, self.download_chip, live.status, bool(live.config), dict(live.dataset))
+        of_first = (width, self.room, self.app.theme, *chips, dict(live.device))
+        if of_first != self._of_first:
+            self._of_first = of_first
+            self._show(0, self._first(width))
+        self._show(1, self._second(width))
 
-    def render(self) -> RenderResult:
-        """The two lines."""
-        return self._text
+    def _show(self, y: int, line: Text) -> None:
+        if line != self._lines[y] or line.spans != self._lines[y].spans:
+            self._lines[y] = line
+            self._strips.pop(y, None)
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """A line, from what is kept: the second one changes several times a second."""
+        base = self.rich_style
+        if base != self._strip_style:
+            self._strips.clear()
+            self._strip_style = base
+        width = self.size.width
+        strip = self._strips.get(y)
+        if strip is None or strip.cell_length != width:
+            segments = Segment.apply_style(self._lines[y].render(self.app.console), base)
+            strip = self._strips[y] = Strip(segments).adjust_cell_length(width, base)
+        return strip
 
     def on_resize(self, _event: events.Resize) -> None:
         """The lines are made for a width."""
