@@ -75,9 +75,7 @@ def _build(width: int, height: int, strokes: Sequence[Stroke]) -> str:
         y = np.clip((up * stroke.rows + (up - 1) / 2) / (up * height - 1), 0, 1).tolist()
         draw = plt.plot if stroke.joined else plt.scatter
         draw(x, y, marker=stroke.marker, color=(1, stroke.owner // 256, stroke.owner % 256))
-    text = str(plt.build())
-    plt.clear_figure()
-    return text
+    return str(plt.build())
 
 
 def _cells(line: str, width: int) -> list[tuple[str, int]]:

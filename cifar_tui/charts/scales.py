@@ -80,6 +80,8 @@ def _linear_y(low: float, high: float, rows: int, unit: Unit) -> Scale:
     best: tuple[float, Scale] | None = None
     for step in _steps((high - low) / rows):
         for rows_a_tick in range(1 if rows < 6 else 2, 4 if rows < 6 else 7):
+            if best is not None and step / rows_a_tick >= best[0]:
+                continue  # no choice costs less than that
             placed = _place(low, high, rows, step=step, rows_a_tick=rows_a_tick, unit=unit, middle=middle)
             if placed is not None and (best is None or placed[0] < best[0]):
                 best = placed
