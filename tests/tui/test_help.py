@@ -18,6 +18,7 @@ from cifar_tui.tui.screens.help import HelpScreen
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
 from cifar_tui.tui.widgets.runs_table import RunsTable
 from tests.tui.pane_app import PaneApp, screen_text
+from tests.tui.waiting import until
 
 WANTED = (
     "loss",
@@ -115,7 +116,7 @@ async def test_help_fits_small_screens_and_scrolls(tmp_path: Path, size: tuple[i
 async def test_the_palette_lists_every_action_under_its_one_name(tmp_path: Path) -> None:
     app = CifarTuiApp(tmp_path / "data", tmp_path / "runs", first_start=False)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause(0.5)
+        await until(pilot, lambda: app.dashboard.ready)
         names = {command.name for command in commands(app.screen)}
         idle = {"stop", "stop_evaluate", "evaluate_now", "checkpoint_now", "set_target", "set_learning_rate"}
         for action in ACTIONS:
@@ -134,7 +135,7 @@ async def test_a_command_of_the_palette_does_what_it_says(
     )
     app = CifarTuiApp(tmp_path / "data", tmp_path / "runs", first_start=False)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause(0.5)
+        await until(pilot, lambda: app.dashboard.ready)
         before = app.theme
         await pilot.press("ctrl+p", *"light or dark", "down", "enter")
         await pilot.pause(0.3)
@@ -149,7 +150,7 @@ async def test_a_command_of_the_palette_does_what_it_says(
 async def test_question_mark_opens_and_closes_help_in_the_app(tmp_path: Path) -> None:
     app = CifarTuiApp(tmp_path / "data", tmp_path / "runs", first_start=False)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause(0.5)
+        await until(pilot, lambda: app.dashboard.ready)
         await pilot.press("question_mark")
         await pilot.pause()
         assert isinstance(app.screen, HelpScreen)
