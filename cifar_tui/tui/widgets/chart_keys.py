@@ -26,16 +26,39 @@ class ChartKeys(Widget):
         Binding("x", "x_axis", "X axis", id="chart.x_axis", tooltip="Step, epoch or time on the x axis"),
         Binding("v", "pair", "Other pair", id="chart.pair", tooltip="Loss and accuracy, or the two rates"),
         Binding("m", "marker", "Marker", id="chart.marker", tooltip="Braille, block or ASCII"),
-        Binding("plus", "smooth(True)", "Smoother", id="chart.smoother", key_display="+"),
-        Binding("minus", "smooth(False)", "Rougher", id="chart.rougher", key_display="-"),
-        Binding("left", "cursor(-1)", "Cursor", id="chart.left", key_display="← →"),
+        Binding(
+            "plus",
+            "smooth(True)",
+            "Smoother",
+            id="chart.smoother",
+            tooltip="Smooth more; the raw curve stays as a band",
+            key_display="+",
+        ),
+        Binding(
+            "minus", "smooth(False)", "Rougher", id="chart.rougher", tooltip="Smooth less", key_display="-"
+        ),
+        Binding(
+            "left",
+            "cursor(-1)",
+            "Cursor",
+            id="chart.left",
+            tooltip="The values of one step, in both charts at once",
+            key_display="← →",
+        ),
         Binding("right", "cursor(1)", "Cursor right", id="chart.right", show=False),
         Binding("shift+left", "cursor(-10)", "Cursor far left", id="chart.far_left", show=False),
         Binding("shift+right", "cursor(10)", "Cursor far right", id="chart.far_right", show=False),
         Binding("home", "cursor(-100000)", "Cursor to the start", id="chart.home", show=False),
         Binding("end", "cursor(100000)", "Cursor to the end", id="chart.end", show=False),
         Binding("escape", "no_cursor", "No cursor", id="chart.no_cursor", show=False),
-        Binding("y", "copy", "Copy values", id="chart.copy", show=False),
+        Binding(
+            "y",
+            "copy",
+            "Copy values",
+            id="chart.copy",
+            tooltip="Copy the values at the cursor, else the newest ones",
+            show=False,
+        ),
     ]
 
     _plan: Plan | None

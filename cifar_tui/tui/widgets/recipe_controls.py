@@ -66,7 +66,9 @@ class GroupTitle(Widget, can_focus=True):
     """The head of a group that folds: an arrow, its name, and at the right what is in it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "turn", "Fold, unfold", id="recipe.fold"),
+        Binding(
+            "enter", "turn", "Fold, unfold", id="recipe.fold", tooltip="Show or hide the fields of a group"
+        ),
         Binding("right", "fold(True)", "Unfold", show=False),
         Binding("left", "fold(False)", "Fold", show=False),
     ]

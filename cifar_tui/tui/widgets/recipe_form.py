@@ -55,11 +55,46 @@ class RecipeForm(RecipeFileKeys, Framed, Vertical):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", show=False, id="recipe.start"),
         # The letters are for when no text is edited; the others work always, so they are what is shown.
-        Binding("y,ctrl+y", "copy", "Copy command", key_display="^y", id="recipe.copy"),
-        Binding("r,ctrl+r", "reset_field", "Reset field", key_display="^r", id="recipe.reset"),
-        Binding("R,ctrl+n", "reset_all", "Reset all", key_display="^n", id="recipe.reset_all"),
-        Binding("o,ctrl+o", "load_file", "Load TOML", key_display="^o", id="recipe.load"),
-        Binding("w,ctrl+t", "save_file", "Save TOML", key_display="^t", id="recipe.save"),
+        Binding(
+            "y,ctrl+y",
+            "copy",
+            "Copy command",
+            key_display="^y",
+            id="recipe.copy",
+            tooltip="Copy the cifar-tui train command that does the same",
+        ),
+        Binding(
+            "r,ctrl+r",
+            "reset_field",
+            "Reset field",
+            key_display="^r",
+            id="recipe.reset",
+            tooltip="Give the field the value of the preset again",
+        ),
+        Binding(
+            "R,ctrl+n",
+            "reset_all",
+            "Reset all",
+            key_display="^n",
+            id="recipe.reset_all",
+            tooltip="Give every field the value of the preset again",
+        ),
+        Binding(
+            "o,ctrl+o",
+            "load_file",
+            "Load TOML",
+            key_display="^o",
+            id="recipe.load",
+            tooltip="Read a recipe from a TOML file",
+        ),
+        Binding(
+            "w,ctrl+t",
+            "save_file",
+            "Save TOML",
+            key_display="^t",
+            id="recipe.save",
+            tooltip="Write the recipe to a TOML file",
+        ),
     ]
 
     class _FactsFound(Message):
