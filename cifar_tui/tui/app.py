@@ -176,9 +176,9 @@ class CifarTuiApp(Navigation):
 
     def panes_ready(self) -> None:
         """The panes are there: look at what is on disk."""
-        from cifar_tui.tui.option_clicks import mind_gone_options
+        from cifar_tui.tui.mended import mend_textual
 
-        mind_gone_options()
+        mend_textual()
         gc.enable()  # off until now, see `cli.start`
         self.look()
         if self._watch is not None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.widgets import OptionList
 
+from cifar_tui.tui.screens.checkpoints import ChooseCheckpoint
 from cifar_tui.tui.widgets.dataset_pane import DatasetPane
+from cifar_tui.tui.widgets.fields import ChoiceEditor
 from tests.tui.fake_session import make_app, ready, screen_text
 from tests.tui.run_maker import make_run
 from tests.tui.waiting import until
@@ -57,3 +62,34 @@ async def test_the_list_of_classes_says_its_keys_on_a_small_screen(tmp_path: Pat
         await pilot.press("escape")
         await until(pilot, lambda: "enter Zoom" in screen_text(app).splitlines()[-1])
         assert "esc Close" not in screen_text(app).splitlines()[-1]
+
+
+async def open_checkpoints(app: Any) -> None:
+    app.push_screen(ChooseCheckpoint("cnn-1", [], 100))
+
+
+async def open_keys(app: Any) -> None:
+    app.action_keys()
+
+
+async def open_palette(app: Any) -> None:
+    app.action_command_palette()
+
+
+async def open_choices(app: Any) -> None:
+    await app.dashboard.pane("recipe").query_one("#model", ChoiceEditor).action_open()
+
+
+@pytest.mark.parametrize("open_list", [open_checkpoints, open_keys, open_palette, open_choices])
+async def test_a_list_outlives_a_terminal_of_any_width(
+    tmp_path: Path, open_list: Callable[[Any], Awaitable[None]]
+) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await open_list(app)
+        await until(pilot, lambda: bool(app.screen.query(OptionList)))
+        for width in (*range(12, 0, -1), 80):
+            await pilot.resize_terminal(width, 24)
+            await pilot.pause()
+            assert app.is_running
