@@ -80,6 +80,24 @@ async def test_curves_legend_and_last_values_are_in_the_cells(tmp_path: Path) ->
         assert "best 65.0% at 500" in app.text
 
 
+async def test_the_band_of_raw_losses_is_drawn_without_a_value_of_its_own(tmp_path: Path) -> None:
+    app = both(tmp_path)
+    async with app.run_test(size=SIZE):
+        live = live_run()
+        live.target = 2 * live.step  # under way: values stand beside the curves
+        app.tell(live)
+        await app.until(lambda: drawn(app) != "")
+        pane: Any = app.panes[0]
+        band = charts.role_colour("batch", "default", True)  # type: ignore[arg-type]
+        inks = [
+            (sign, s.bold)
+            for row in pane.view.cells
+            for sign, s in row
+            if s.color and s.color.triplet == band
+        ]
+        assert inks and not any(bold for _sign, bold in inks)
+
+
 async def test_the_legend_has_the_colours_of_the_lines(tmp_path: Path) -> None:
     for name, palette, dark in ((theme.DARK, "default", True), (theme.LIGHT_BLIND, "colour-blind", False)):
         app = both(tmp_path, name=name)

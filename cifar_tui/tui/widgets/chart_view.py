@@ -90,14 +90,14 @@ def draw(plan: Plan) -> Cells:
 def _drop_batch_label(cells: Cells, spec: Any) -> None:
     """Take away the last value of the raw band: it jumps with every batch and says nothing."""
     from cifar_tui import charts
-    from cifar_tui.charts.frame import RIGHT
 
     if not spec.colour or len(spec.lines) < 2:
         return
-    style = Style(color=Color.from_rgb(*charts.role_colour("batch", spec.palette, spec.dark)), bold=True)
+    colour = charts.role_colour("batch", spec.palette, spec.dark)
+    style = _style("1;38;2;{};{};{}".format(*colour))  # the very object that `cells_of` gave its cells
     for row in cells:
-        for place in range(max(0, spec.width - RIGHT), len(row)):
-            if row[place][1] == style:
+        for place, (_, own) in enumerate(row):
+            if own is style:
                 row[place] = (" ", _PLAIN)
 
 
