@@ -31,7 +31,8 @@ from cifar_tui.tui.widgets.gallery import Gallery
 
 SIZE = (120, 40)
 FNN = {"steps": "5000"}
-CNN = {"steps": "4000", "learning_rate": "5e-4", "evaluate_first": "50"}
+CNN = {"learning_rate": "5e-4", "evaluate_first": "50"}
+STEPS_A_PICTURE = 2000  # so that the CNN trains while all pictures of a training are taken
 UNSTEADY = {
     "dataset": "cifar10",
     "model": "cnn",
@@ -122,7 +123,8 @@ async def tour(photos: Photographer) -> None:
     await photos.ended()
     await photos.take("dashboard-finished")
 
-    await photos.train("seed-cnn", CNN)
+    pictures = len(photos.sizes) * len(photos.palettes)
+    await photos.train("seed-cnn", {**CNN, "steps": str(STEPS_A_PICTURE * pictures)})
     await photos.until(lambda: app.live.step > 1500)
     await photos.take("dashboard-training")
     await pilot.press("2")
