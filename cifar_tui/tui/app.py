@@ -99,7 +99,6 @@ class CifarTuiApp(Navigation):
         self.dashboard = Dashboard(self.settings)
         self.guard: Guard | None = None
         self.crash: BaseException | None = None
-        self._status = ""  # of the run, when its keys were looked at
         self.quitting = False
         self._first_start = first_start and watch is None
         self._watch = watch
@@ -166,8 +165,7 @@ class CifarTuiApp(Navigation):
             self.session_ended(ended)
         if kinds:
             self.dashboard.show_live(self.live, kinds)
-            if kinds != {"progress"} or self.live.status != self._status:
-                self._status = self.live.status
+            if kinds != {"progress"}:
                 self.refresh_bindings()  # which keys there are, and what they are called
         self.show_download()
         take_dropped = getattr(self._driver, "take_dropped", None)

@@ -277,11 +277,13 @@ class TrainingDesk:
         if thread is None:
             return kinds, None
         ended = thread.finished  # asked before the mailbox is emptied, so that nothing stays in it
-        seen = set()
+        seen, status = set(), self.live.status
         for event in thread.session.mailbox.drain():
             self.live.add(event)
             seen.add(event.kind)
         kinds |= seen
+        if self.live.status != status:
+            kinds.add("status")
         if thread.settle(seen):
             gc.freeze()
         if not ended:

@@ -46,6 +46,16 @@ _COPY_LINK = "[@click=copy][b $accent]^y[/] copy command[/]"
 _RESET_LINK = "[@click=reset_all][b $accent]^n[/] reset all[/]"
 
 
+# The letters are for when no text is edited; the others work always, so they are what is shown.
+_KEYS = (
+    ("y", "y", "copy", "Copy command", "copy", "Copy the cifar-tui train command that does the same"),
+    ("r", "r", "reset_field", "Reset field", "reset", "Give the field the value of the preset again"),
+    ("R", "n", "reset_all", "Reset all", "reset_all", "Give every field the value of the preset again"),
+    ("o", "o", "load_file", "Load TOML", "load", "Read a recipe from a TOML file"),
+    ("w", "t", "save_file", "Save TOML", "save", "Write the recipe to a TOML file"),
+)
+
+
 class RecipeForm(RecipeFileKeys, Framed, Vertical):
     """All hyper-parameters as a form. See `FormState` for what it holds.
 
@@ -54,46 +64,11 @@ class RecipeForm(RecipeFileKeys, Framed, Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "start", "Start", show=False, id="recipe.start"),
-        # The letters are for when no text is edited; the others work always, so they are what is shown.
-        Binding(
-            "y,ctrl+y",
-            "copy",
-            "Copy command",
-            key_display="^y",
-            id="recipe.copy",
-            tooltip="Copy the cifar-tui train command that does the same",
-        ),
-        Binding(
-            "r,ctrl+r",
-            "reset_field",
-            "Reset field",
-            key_display="^r",
-            id="recipe.reset",
-            tooltip="Give the field the value of the preset again",
-        ),
-        Binding(
-            "R,ctrl+n",
-            "reset_all",
-            "Reset all",
-            key_display="^n",
-            id="recipe.reset_all",
-            tooltip="Give every field the value of the preset again",
-        ),
-        Binding(
-            "o,ctrl+o",
-            "load_file",
-            "Load TOML",
-            key_display="^o",
-            id="recipe.load",
-            tooltip="Read a recipe from a TOML file",
-        ),
-        Binding(
-            "w,ctrl+t",
-            "save_file",
-            "Save TOML",
-            key_display="^t",
-            id="recipe.save",
-            tooltip="Write the recipe to a TOML file",
+        *(
+            Binding(
+                f"{letter},ctrl+{key}", action, name, key_display=f"^{key}", id=f"recipe.{id}", tooltip=tip
+            )
+            for letter, key, action, name, id, tip in _KEYS
         ),
     ]
 
