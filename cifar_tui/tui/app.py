@@ -1,10 +1,9 @@
-"""The app: rooms, themes, settings, quitting, and giving the terminal back whatever happens."""
+"""The app: what it is made of, how it starts, and what it does with what the threads tell."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
-from textual.app import App, ScreenStackError, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.css.query import NoMatches
 from textual.message import Message
 from textual.screen import Screen
 
@@ -23,8 +21,8 @@ from cifar_tui.tui import graphics
 from cifar_tui.tui import theme as themes
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.guard import Guard, end_process
+from cifar_tui.tui.leaving import Leaving
 from cifar_tui.tui.messages import CopyRequested
-from cifar_tui.tui.navigation import Navigation
 from cifar_tui.tui.screens.dashboard import Dashboard
 from cifar_tui.tui.settings import Settings
 from cifar_tui.tui.worker import TICK_SECONDS, SessionLike, TrainingDesk, make_session
@@ -51,7 +49,7 @@ def _commands() -> type[Provider]:
     return CommandProvider
 
 
-class CifarTuiApp(Navigation):
+class CifarTuiApp(Leaving):
     """The whole app.
 
     Args:
@@ -97,9 +95,6 @@ class CifarTuiApp(Navigation):
         self.settings = settings if settings is not None else Settings.load()
         self.desk = TrainingDesk(session_factory)
         self.dashboard = Dashboard(self.settings)
-        self.guard: Guard | None = None
-        self.crash: BaseException | None = None
-        self.quitting = False
         self._first_start = first_start and watch is None
         self._watch = watch
         for name in themes.NAMES:
@@ -272,38 +267,6 @@ class CifarTuiApp(Navigation):
             return self.dashboard.room == 1
         return not (action in WHILE_TRAINING and self.desk.thread is None)
 
-    # ---- leaving ----
-
-    async def action_quit(self) -> None:
-        """Leave; while training ask first."""
-        from cifar_tui.tui.screens.dialogs import Dialog, quit_dialog
-
-        thread = self.desk.thread
-        if thread is None or thread.finished or thread.foreign:
-            self.leave()
-        elif self.quitting:
-            self.say("saving, then leaving")
-        elif not isinstance(self.screen, Dialog):
-            live = self.live
-            self.push_screen(quit_dialog(live.run_id, live.step, live.target), self._quit_answered)
-
-    def _quit_answered(self, choice: str | None) -> None:
-        if choice != "stop":
-            return
-        self.quitting = True
-        self.desk.stop_everything("the app was closed")
-        session = self.desk.session
-        if session is None or session.run_id is None:
-            self.leave()  # nothing was recorded; loading torch cannot be interrupted
-        else:
-            self.say("saving, then leaving")
-
-    def leave(self) -> None:
-        """End the app now."""
-        self.desk.stop_everything("the app was closed")
-        if not self._exit:
-            self.exit()
-
     def save_settings(self) -> None:
         """Write what changed."""
         if self.settings.dirty:
@@ -312,45 +275,6 @@ class CifarTuiApp(Navigation):
     @work(thread=True, exclusive=True, group="settings", exit_on_error=False)
     def _save_settings(self) -> None:
         self.settings.save()
-
-    def terminal_gone(self) -> None:
-        """The input has ended: the same as a hang-up."""
-        if self.guard is not None:
-            self.guard.raise_(signal.SIGHUP)
-        else:
-            self.leave()
-
-    def stop_for_signal(self, number: int) -> None:
-        """Ask the training to save and end; from any thread."""
-        self.quitting = True
-        if self.desk.download is not None:
-            self.desk.download.cancel()
-        control = self.desk.control
-        if control is not None:
-            control.stop_for_signal(number, signal.Signals(number).name)
-
-    def is_saved(self) -> bool:
-        """Whether nothing is left to save; from any thread."""
-        thread = self.desk.thread
-        return thread is None or thread.finished or thread.session.run_id is None
-
-    def leave_from_thread(self) -> None:
-        """End the app; from any thread."""
-        loop = self._loop
-        if loop is not None:
-            loop.call_soon_threadsafe(self.leave)
-
-    def _handle_exception(self, error: Exception) -> None:
-        """An exception that nobody caught: save the run, give the terminal back, and let the command tell."""
-        if isinstance(error, NoMatches | ScreenStackError) and (self._exit or self.is_closed_screen()):
-            return  # the app is leaving, or a dialog was closed before it was seen
-        self._return_code = 1
-        if self._exception is None:
-            self._exception = error
-            self._exception_event.set()
-        self.crash = self.crash or error
-        self.desk.stop_everything("the screen failed")
-        self._close_messages_no_wait()
 
 
 def terminal_driver() -> Any:

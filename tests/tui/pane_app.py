@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widget import Widget
 
@@ -42,6 +43,11 @@ class PaneApp(App[None]):
         self.asked.append(message)
 
     on_cancel_download = on_run_opened = on_run_resumed = on_copy_requested = on_download_requested
+
+    def _handle_exception(self, error: Exception) -> None:
+        """As the app itself: who finds nothing because the screen is going is no failure."""
+        if self.is_running or not isinstance(error, NoMatches):
+            super()._handle_exception(error)
 
     @property
     def text(self) -> str:
