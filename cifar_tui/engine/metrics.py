@@ -68,7 +68,7 @@ class StepTimes:
     WINDOW_SECONDS = 3.0
 
     def __init__(self) -> None:
-        self._durations: deque[float] = deque(maxlen=self.KEEP)
+        self._durations = np.empty(self.KEEP)  # seconds; the newest of each place modulo its length
         self._recent: deque[tuple[int, float]] = deque()
         self._recent_steps = 0
         self._recent_seconds = 0.0
@@ -79,7 +79,9 @@ class StepTimes:
     def add(self, durations: NDArray[np.float64], wall: float) -> None:
         """Take in one chunk: seconds of each step (steps,), and of the whole chunk."""
         count = len(durations)
-        self._durations.extend(durations.tolist())
+        newest = durations[-self.KEEP :]
+        places = np.arange(self.steps + count - len(newest), self.steps + count) % self.KEEP
+        self._durations[places] = newest
         self._recent.append((count, wall))
         self._recent_steps += count
         self._recent_seconds += wall
@@ -103,6 +105,6 @@ class StepTimes:
 
     def percentile_us(self, percent: float) -> float | None:
         """A percentile of the step times in microseconds; None before the first step."""
-        if not self._durations:
+        if not self.steps:
             return None
-        return float(np.percentile(np.fromiter(self._durations, np.float64), percent)) * 1e6
+        return float(np.percentile(self._durations[: self.steps], percent)) * 1e6
