@@ -95,6 +95,11 @@ class RunDirectory:
         """The run's folder."""
         return self.root / self.id
 
+    @cached_property
+    def base(self) -> str:
+        """The same as text, for where thousands of runs are looked at: a `Path` takes longer than a file."""
+        return os.path.join(self.root, self.id)  # noqa: PTH118
+
     @property
     def run_json(self) -> Path:
         """What the run is: written when it is made, small."""

@@ -53,9 +53,13 @@ def read_regular(path: Path | str, limit: int, *, follow: bool = True, dir_fd: i
     try:  # without a file object: a list of runs reads thousands of small files
         blocks: list[bytes] = []
         left = limit + 1
-        while left and (block := os.read(descriptor, min(left, _BLOCK))):
+        while left:
+            wanted = min(left, _BLOCK)
+            block = os.read(descriptor, wanted)
             blocks.append(block)
             left -= len(block)
+            if len(block) < wanted:  # the end of a regular file
+                break
     finally:
         os.close(descriptor)
     if not left:

@@ -147,7 +147,7 @@ def fold_run(run: RunDirectory) -> Fold:
 def stamps(run: RunDirectory) -> list[int]:
     """Numbers that change with the files of a run that its summary depends on; zeros for a missing one."""
     found = []
-    base = str(run.path)
+    base = run.base
     for name in _WATCHED:
         try:
             status = os.stat(f"{base}/{name}")  # noqa: PTH116 - thousands of runs: no Path objects
@@ -277,7 +277,7 @@ def _last_change(run: RunDirectory) -> float:
 
 
 def _compute(run: RunDirectory) -> RunSummary:
-    path = str(run.path)
+    path = run.base
     try:
         meta = run.meta()
         events = read_events(run.events_path, progress_limit=1)
@@ -336,11 +336,11 @@ def _cache_path(run: RunDirectory) -> Path:
 
 def _read_cache(run: RunDirectory, key: list[int]) -> RunSummary | None:
     try:
-        values = parse_object(read_regular(f"{run.path}/.summary.json", _CACHE_LIMIT, follow=False))
+        values = parse_object(read_regular(f"{run.base}/.summary.json", _CACHE_LIMIT, follow=False))
         if values.get("key") != key:
             return None
         fields = values["summary"]
-        summary = RunSummary(**{**fields, "run": run.id, "path": str(run.path)})
+        summary = RunSummary(**{**fields, "run": run.id, "path": run.base})
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return summary if _well_formed(summary) else None

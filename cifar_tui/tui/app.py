@@ -181,7 +181,7 @@ class CifarTuiApp(Leaving):
     def look(self) -> None:
         """See whether there is any data or run, off the event loop."""
         from cifar_tui import datasets
-        from cifar_tui.runs.directory import list_runs
+        from cifar_tui.runs.directory import iterate_runs
 
         ready, runs = set(), False
         for name in datasets.names():
@@ -189,7 +189,7 @@ class CifarTuiApp(Leaving):
                 if datasets.status(name, self.data_dir).state in {"ready", "unverified"}:
                     ready.add(name)
         with contextlib.suppress(Exception):
-            runs = bool(list_runs(self.runs_dir))
+            runs = any(True for _ in iterate_runs(self.runs_dir))
         self.post_message(self.Looked(frozenset(ready), runs))
 
     def on_cifar_tui_app_looked(self, message: Looked) -> None:

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cifar_tui.text import human_count
@@ -72,10 +73,11 @@ def progress(run: RunSummary) -> str:
     return f"{run.step:,} / {run.target:>7,}" if run.target else f"{run.step:,}"
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
+@lru_cache(maxsize=1 << 15)
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """A key that puts ``cnn-10`` after ``cnn-9``."""
     parts = re.split(r"(\d+)", name.casefold())
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)
 
 
 def begins_at(run: RunSummary) -> int:

@@ -50,7 +50,7 @@ class RunsList(ScrollView):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._all: list[RunSummary] = []  # in the order of the column
-        self._hay: list[str] = []
+        self._hay: list[str] = []  # of each run in `_all`; empty until something is looked for
         self._shown: list[RunSummary] = []
         self._cursor = 0
         self._filter = ""
@@ -143,13 +143,14 @@ class RunsList(ScrollView):
         self._all.sort(key=lambda run: natural(run.run))
         if self._sort or self._down:
             self._all.sort(key=COLUMNS[self._sort].key, reverse=self._down)
-        self._hay = [haystack(run) for run in self._all]
+        self._hay = []
         self._choose()
 
     def _choose(self) -> None:
         words = self._filter.casefold().split()
         kept = self.current.run if self.current is not None else None
         if words:
+            self._hay = self._hay or [haystack(run) for run in self._all]
             pairs = zip(self._all, self._hay, strict=True)
             self._shown = [run for run, hay in pairs if all(word in hay for word in words)]
         else:
