@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cifar_tui.engine.batches import DeviceSplit, as_float
+from cifar_tui.engine.folding import folded
 
 CALIBRATION_BINS = 15
 TOP_MISTAKES = 100
@@ -124,7 +126,9 @@ def predict(
     was_training = module.training
     module.eval()
     try:
-        with torch.inference_mode():
+        # a GPU is kept busy by captured graphs, which hold the modules as they are
+        lend = folded(module) if split.images.device.type == "cpu" else nullcontext()
+        with torch.inference_mode(), lend:
             for start in range(0, count, batch_size):
                 if cancelled():
                     return None
