@@ -136,12 +136,19 @@ class ChartView(Widget):
         return "\n".join(self._note)
 
     def show(self, cells: Cells, cursor: int | None) -> None:
-        """Show a drawn chart, and the cursor in a column of the view."""
-        if self._note == () and cells == self._cells and cursor == self._cursor:
+        """Show a drawn chart, and the cursor in a column of the view; repaints the rows that changed."""
+        before = self._cells
+        if self._note or cursor != self._cursor or len(cells) != len(before):
+            self._cells, self._note, self._cursor = cells, (), cursor
+            self._strips.clear()
+            self.refresh()
             return
-        self._cells, self._note, self._cursor = cells, (), cursor
-        self._strips.clear()
-        self.refresh()
+        self._cells = cells
+        changed = [y for y, row in enumerate(cells) if row != before[y]]
+        for y in changed:
+            self._strips.pop(y, None)
+        if changed:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
 
     def show_note(self, lines: Sequence[str]) -> None:
         """Show a few lines of text in place of a chart."""
