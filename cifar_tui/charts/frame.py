@@ -228,7 +228,7 @@ def _draw_legend(
 
 def _draw_last_values(grid: CellGrid, spec: ChartSpec, drawn: Sequence[Drawn]) -> None:
     height = grid.height - TOP - BOTTOM
-    shown = [item for item in drawn if item.columns.size]
+    shown = [item for item in drawn if item.columns.size and item.line.valued]
     shown = sorted(shown, key=lambda item: _depth(item.line.role), reverse=True)[:height]
     shown.sort(key=lambda item: float(item.rows[-1]))
     rows = labels.spread([round(float(item.rows[-1])) for item in shown], height)
@@ -246,7 +246,7 @@ def _draw_last_values(grid: CellGrid, spec: ChartSpec, drawn: Sequence[Drawn]) -
 
 def _draw_tiny(grid: CellGrid, spec: ChartSpec, cleaned: Sequence[tuple[Line, CleanSeries]]) -> None:
     name = plain(spec.title) or {"loss": "loss", "fraction": "acc", "count": "count"}[spec.unit]
-    with_values = [(line, points) for line, points in cleaned if points.last is not None]
+    with_values = [(line, points) for line, points in cleaned if line.valued and points.last is not None]
     values = [(line, value_label(points.last, spec.unit)) for line, points in with_values]
     room = sum(len(text) + 1 for _, text in values)
     name = clip(name, max(grid.width - room, 0)) if cell_width(name) + room > grid.width else name

@@ -24,6 +24,7 @@ class Line:
         x: (N,) float64, such as steps; need not be sorted.
         y: (N,) float64; what is not finite makes a gap and a ``!`` under the axis.
         role: ``train``, ``test``, ``validation``, ``batch``, ``ghost`` or ``other:<n>``.
+        valued: whether its last value stands beside it.
 
     Raises:
         ValueError: when x and y are not one-dimensional and equally long, or the role is not known.
@@ -33,6 +34,7 @@ class Line:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     role: str
+    valued: bool = True
 
     def __post_init__(self) -> None:
         for name in ("x", "y"):

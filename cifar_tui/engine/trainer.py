@@ -217,10 +217,10 @@ class Trainer:
 
     def _change_rate(self, rate: float) -> None:
         """Scale the rest of the schedule; checkpoints remember it, so that a resume has the same rates."""
-        old = self._rate_at(self.step)
+        old, new = self._rate_at(self.step), {"learning_rate": rate}
         if old > 0 and np.isfinite(rate) and rate > 0:
             self.rate_factor *= rate / old
-            self._note("I-LEARNING-RATE", f"learning rate {old:g} -> {rate:g} from step {self.step}")
+            self._note("I-LEARNING-RATE", f"learning rate {old:g} -> {rate:g} from step {self.step}", new)
 
     def _note(self, id: str, text: str, values: dict[str, Any] | None = None) -> None:
         level: events.Level = "warning" if id.startswith("W-") else "info"

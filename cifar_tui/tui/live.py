@@ -61,6 +61,7 @@ class LiveRun:
         step, target, epoch, seconds: where it is.
         status: what it does, in one word.
         phase, progress: the newest event of each kind, or None.
+        learning_rate: the one in force, as far as is known; None before the first step.
         last: the newest evaluation by split.
         best: the evaluation with the greatest accuracy; on the validation split, without one on test.
         marks: what happened at which step, in order.
@@ -90,6 +91,7 @@ class LiveRun:
         self.status: Status = "idle"
         self.phase: events.Phase | None = None
         self.progress: events.Progress | None = None
+        self.learning_rate: float | None = None
         self.last: dict[str, events.Evaluation] = {}
         self.best: events.Evaluation | None = None
         self.marks: list[Mark] = []
@@ -226,6 +228,7 @@ class LiveRun:
 
     def _progress(self, event: events.Progress) -> None:
         self.progress = event
+        self.learning_rate = event.learning_rate
         self.step, self.target, self.epoch, self.seconds = (
             event.step,
             event.target,
@@ -258,6 +261,7 @@ class LiveRun:
             self.warnings += 1
         if event.id == "I-LEARNING-RATE":
             self._mark(event.step, "learning_rate", event.text)
+            self.learning_rate = event.values.get("learning_rate", self.learning_rate)
         elif event.id == "W-ENGINE" and isinstance(event.values.get("engine"), str):
             self.device = {**self.device, "engine": event.values["engine"]}
         elif event.id in {"I-THREADS", "W-THREADS"} and isinstance(event.values.get("threads"), int):

@@ -229,8 +229,7 @@ class Steering(App[None]):
 
         live, ended = self.live, session.ended
         assert ended is not None
-        config = live.config or {}
-        rate = live.progress.learning_rate if live.progress is not None else config.get("learning_rate", 1e-3)
+        rate = live.learning_rate or (live.config or {}).get("learning_rate", 1e-3)
         run_id = session.run_id or ""
         kept = bool(run_id) and any(mark.kind in {"checkpoint", "best"} for mark in live.marks)
 

@@ -120,6 +120,8 @@ def test_fault_089_two_watchers_steer_one_training_and_both_see_it(
     for view in views:
         view.close()
     assert found == other == read_events(run.events_path).events
+    rates = [note.values for note in found if isinstance(note, events.Note) and note.id == "I-LEARNING-RATE"]
+    assert rates == [{"learning_rate": 0.002}]
     ended = found[-1]
     assert isinstance(ended, events.RunEnded)
     assert ended.state == "stopped"

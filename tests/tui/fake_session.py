@@ -133,9 +133,8 @@ class FakeSession:
             rate = self.control.take_learning_rate()
             if rate is not None:
                 self.rates.append(rate)
-                put(
-                    events.Note(level="info", id="I-LEARNING-RATE", text=f"learning rate {rate:g}", step=step)
-                )
+                text, values = f"learning rate {rate:g}", {"learning_rate": rate}
+                put(events.Note(level="info", id="I-LEARNING-RATE", text=text, step=step, values=values))
             if self.control.take_checkpoint():
                 self._save(step, "demand")
             if self.control.take_evaluate():

@@ -159,10 +159,12 @@ def test_the_best_evaluation_is_marked_with_its_value() -> None:
     assert "best 65.0% at 500" in text
 
 
-def test_the_value_of_the_raw_band_does_not_jump_at_the_line_end() -> None:
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize("size", [(78, 12), (78, 3), (30, 1)])
+def test_the_value_of_the_raw_band_does_not_jump_at_the_line_end(colour: bool, size: tuple[int, int]) -> None:
     live = live_run(1000, evaluations=False)
     live.add(progress(1001, loss=7.777, moving_loss=1.234))
-    text = text_of(draw(plan(snapshot(live, "loss", STEP), STEP, 78, 12)))
+    text = text_of(draw(plan(snapshot(live, "loss", STEP), STEP, *size, colour=colour)))
     assert "1.234" in text
     assert "7.777" not in text
 

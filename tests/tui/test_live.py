@@ -118,6 +118,14 @@ def test_checkpoints_and_changes_of_the_learning_rate_are_marked() -> None:
     ]
 
 
+def test_the_learning_rate_in_force_is_known_before_the_next_progress() -> None:
+    values = {"learning_rate": 100.0}
+    change = events.Note(level="info", id="I-LEARNING-RATE", text="1 -> 100", step=12, values=values)
+    assert folded(started()).learning_rate is None
+    assert folded(started(), progress(10)).learning_rate == progress(10).learning_rate
+    assert folded(started(), progress(10), change).learning_rate == 100.0
+
+
 def test_a_pause_without_new_steps_leaves_no_gap_in_the_curve() -> None:
     live = folded(started(), progress(10), progress(12, loss=None, paused=True), progress(20))
     assert np.isfinite(live.series.curve("train-batch", "loss").value).all()

@@ -111,8 +111,9 @@ def plan(snap: Snapshot, options: ChartOptions, width: int, height: int, **look:
     for (label, role, smooth, *_), (its_axis, curve) in zip(sources, placed, strict=True):
         thin = _thinned(curve, its_axis, span, plot, options, smooth)
         if len(thin):
-            lines.append(charts.Line(label, its_axis.place(thin.step), thin.value, role))
-            if role != "batch":
+            valued = role != "batch"  # the raw band jumps with every batch, and its last value says nothing
+            lines.append(charts.Line(label, its_axis.place(thin.step), thin.value, role, valued))
+            if valued:
                 values.append((label, role, curve))
     if snap.reference is not None and span is not None and lines:
         label, value = snap.reference

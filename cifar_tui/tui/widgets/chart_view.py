@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.color import Color
 from rich.segment import Segment
@@ -71,7 +71,6 @@ def draw(plan: Plan) -> Cells:
     if spec.colour and spec.width >= 20 and spec.height >= 5:
         text = text.partition("\n")[2]  # the legend stands in the border
     cells = cells_of(text)
-    _drop_batch_label(cells, spec)
     floor = len(cells) - 2
     signs = {"learning_rate": "◇", "diverged": "✕", "resume": "┃"}
     plain = {"learning_rate": "~", "diverged": "x", "resume": "|"}
@@ -85,20 +84,6 @@ def draw(plan: Plan) -> Cells:
         if 0 <= floor < len(cells) and place < len(cells[floor]):
             cells[floor][place] = (sign, style)
     return cells
-
-
-def _drop_batch_label(cells: Cells, spec: Any) -> None:
-    """Take away the last value of the raw band: it jumps with every batch and says nothing."""
-    from cifar_tui import charts
-
-    if not spec.colour or len(spec.lines) < 2:
-        return
-    colour = charts.role_colour("batch", spec.palette, spec.dark)
-    style = _style("1;38;2;{};{};{}".format(*colour))  # the very object that `cells_of` gave its cells
-    for row in cells:
-        for place, (_, own) in enumerate(row):
-            if own is style:
-                row[place] = (" ", _PLAIN)
 
 
 class ChartView(Widget):
