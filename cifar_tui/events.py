@@ -300,8 +300,9 @@ def _check_of(hint: Any) -> _Check:
     """Whether a JSON value fits a type, as a function: a list of runs asks this a million times."""
     origin = typing.get_origin(hint)
     if origin in {types.UnionType, typing.Union}:
-        options = [_check_of(option) for option in typing.get_args(hint)]
-        return lambda value: any(fits(value) for fits in options)
+        one, *others = (_check_of(option) for option in typing.get_args(hint) if option is not types.NoneType)
+        assert not others, "a field is of one type, or null"
+        return lambda value: value is None or one(value)
     if origin is Literal:
         choices = typing.get_args(hint)
         return lambda value: value in choices
