@@ -19,6 +19,7 @@ from cifar_tui.fsio import FOLDER_MODE, fsync_folder, leftover_owner, process_al
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a planted FIFO must not block
 _BLOCK = 1 << 16
+_FIRST_BLOCK = 1 << 12  # most files are smaller, and memory for more costs more than to read them
 _in_use: set[Path] = set()  # temporary folders this process is working on
 
 
@@ -54,7 +55,7 @@ def read_regular(path: Path | str, limit: int, *, follow: bool = True, dir_fd: i
         blocks: list[bytes] = []
         left = limit + 1
         while left:
-            wanted = min(left, _BLOCK)
+            wanted = min(left, _BLOCK if blocks else _FIRST_BLOCK)
             block = os.read(descriptor, wanted)
             blocks.append(block)
             left -= len(block)

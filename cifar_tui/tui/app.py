@@ -172,7 +172,9 @@ class CifarTuiApp(Leaving):
         from cifar_tui.tui.mended import mend_textual
 
         mend_textual()
-        gc.enable()  # off until now, see `cli.start`
+        if not gc.isenabled():  # see `cli.start`
+            gc.freeze()  # a full collection over all that was made until now stops the screen for 0.1 s
+            gc.enable()
         self.look()
         if self._watch is not None:
             self.action_open_run(self._watch)
