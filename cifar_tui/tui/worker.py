@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cifar_tui.session import TrainRequest
 
 TICK_SECONDS = 0.1
-SHOW_SECONDS = 0.19  # from one count of steps to the next: what is painted more often slows the training
+SHOW_SECONDS = 0.29  # from one count of steps to the next: what is painted more often slows the training
 SWITCH_SECONDS = 0.001  # so that the screen gets its turn while the training thread runs Python
 NICE = 10
 

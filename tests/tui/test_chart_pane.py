@@ -227,13 +227,13 @@ async def test_a_chart_is_drawn_at_most_twice_a_second(
         app.tell(live)
         await app.until(lambda: drawn(app) != "")
         start = len(calls)
-        for tick in range(12):
+        for tick in range(24):  # longer than it ever waits
             live.add(progress(505 + 5 * tick))
             app.tell(live, frozenset({"progress"}))
             await asyncio.sleep(0.1)
-        assert 1 <= len(calls) - start <= 3
+        assert 1 <= len(calls) - start <= 6
         newest = f"{live.series.curve('train-batch', 'moving_loss').value[-1]:.3f}"
-        await app.until(lambda: newest in drawn(app), 2.0)  # the newest always comes
+        await app.until(lambda: newest in drawn(app), 4.0)  # the newest always comes
 
 
 async def test_while_one_is_drawn_the_newest_request_wins(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cifar_tui.tui.widgets.chart_plan import Plan
 
 REDRAW_SECONDS = 0.5
-LONGEST_SECONDS = 1.0  # between two drawings of a curve that grows
+LONGEST_SECONDS = 2.0  # between two drawings of a curve that grows
 DRAWING_SHARE = 0.006  # of a core, for one chart: a slow processor draws less often
 CHEAP_SECONDS = 0.010  # a chart that takes longer to draw is drawn in a thread
 _CHANGES = frozenset({"run_started", "progress", "evaluation", "checkpoint", "note", "run_ended", "status"})
