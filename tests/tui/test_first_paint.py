@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
@@ -21,7 +22,9 @@ class OneStatic(App):
 
 OneStatic().run()
 """
-LIMIT = 1.6
+# Promised is 1.6, on a machine that does nothing else (`pytest -n 0`); beside other tests both are slower,
+# and not by the same factor.
+LIMIT = 1.6 if "PYTEST_XDIST_WORKER" not in os.environ else 2.0
 
 
 def seconds_to_paint(folder: Path, code: str) -> float:
