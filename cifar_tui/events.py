@@ -256,11 +256,12 @@ def from_json(values: object) -> Event:
     event_type = EVENTS.get(kind) if isinstance(kind, str) else None
     if event_type is None:
         raise ValueError(f"unknown event {str(kind)[:40]!r}")
-    checks = _field_checks(event_type)
-    known = {name: values[name] for name in checks if name in values}
-    for name, value in known.items():
-        if not checks[name](value):
-            raise ValueError(f"{kind}.{name} is {str(value)[:40]!r}")
+    known = {}
+    for name, fits in _field_checks(event_type).items():
+        if name in values:
+            value = known[name] = values[name]
+            if not fits(value):
+                raise ValueError(f"{kind}.{name} is {str(value)[:40]!r}")
     try:
         return event_type(**known)
     except TypeError as error:
@@ -317,11 +318,11 @@ def _check_of(hint: Any) -> _Check:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e308
+    return (type(value) is float or type(value) is int) and abs(value) < 1e308
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _INTEGERS
+    return type(value) is int and -_INTEGERS < value < _INTEGERS
 
 
 def _is_integers(value: Any) -> bool:

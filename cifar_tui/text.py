@@ -24,6 +24,8 @@ def safe_text(value: object, limit: int | None = None) -> str:
         ``\\udcff``. Letters of any script and emoji joined with U+200D are kept.
     """
     text = str(value)
+    if text.isascii() and text.isprintable() and (limit is None or len(text) <= limit):
+        return text  # nearly all are, and a list of runs has a hundred thousand
     if limit is not None and len(text) > 4 * limit:
         text = text[: 4 * limit]  # a megabyte pasted into a field must not cost a megabyte of work
         clipped = True

@@ -104,20 +104,18 @@ def table(
     """
     from cifar_tui.charts.cells import cell_width
 
-    text = [[safe_text(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(cell_width(row[column]) for row in text) for column in range(len(header))]
-    codes = dict.fromkeys(((-1, column) for column in range(len(header))), "1") | dict(colours or {})
-    lines = []
-    for number, row in enumerate(text, start=-1):
-        cells = []
-        for column, cell in enumerate(row):
-            pad = " " * (widths[column] - cell_width(cell))
-            if column == len(row) - 1 and column not in right:
-                pad = ""
-            shown = paint(cell, codes.get((number, column), "")) if cell else ""
-            cells.append(pad + shown if column in right else shown + pad)
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    columns = []
+    for column, name in enumerate(header):
+        text = [safe_text(name), *(safe_text(row[column]) for row in rows)]
+        widths = [cell_width(cell) for cell in text]
+        widest = max(widths)
+        pads = [" " * (widest - width) for width in widths]
+        if use_colour():
+            codes = ["1", *((colours or {}).get((number, column), "") for number in range(len(rows)))]
+            text = [paint(cell, code) if cell else "" for cell, code in zip(text, codes, strict=True)]
+        both = (pads, text) if column in right else (text, pads)
+        columns.append([first + second for first, second in zip(*both, strict=True)])
+    return "\n".join("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
 
 
 def command(text: str, *, data_dir: str | None = None, runs_dir: str | None = None) -> str:

@@ -28,7 +28,8 @@ def details(run: RunDirectory) -> dict[str, Any]:
     """
     from cifar_tui.runs.checkpoints import CheckpointStore
     from cifar_tui.runs.reader import read_events
-    from cifar_tui.runs.report import fold, summarise
+    from cifar_tui.runs.report import fold
+    from cifar_tui.runs.summary import summarise
     from cifar_tui.session.resume import recorded_config
 
     meta = run.meta()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +14,7 @@ from cifar_tui.errors import UsageError
 from cifar_tui.text import did_you_mean, human_bytes, safe_text
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.report import RunSummary
+    from cifar_tui.runs.summary import RunSummary
 
 app = common.new_app(help="Runs: list, show, compare, plot, pause, stop, rename, delete, export.")
 SORTS = ("created", "best", "name")
@@ -32,11 +33,13 @@ def list_command(
     """List the runs, newest first."""
     if sort not in SORTS:
         raise UsageError(f'--sort is "{safe_text(sort, 40)}"', hint=did_you_mean(sort, SORTS))
-    from cifar_tui.runs.report import Later, summaries
+    from cifar_tui.runs.summary import summaries
+    from cifar_tui.runs.summary_index import SummaryIndex
 
     folder = common.runs_dir(runs_dir)
-    later = Later()
-    found = summaries(folder, later=later)
+    gc.disable()  # thousands of summaries are no garbage, and full collections look at all of them
+    index = SummaryIndex.read(folder)
+    found = summaries(folder, index)
     if sort == "best":
         found.sort(key=lambda each: -1 if each.best_test_accuracy is None else each.best_test_accuracy)
         found.reverse()
@@ -51,8 +54,7 @@ def list_command(
             f"there are no runs in {safe_text(folder)} yet; the first one: "
             + common.command("demo", runs_dir=runs_dir)
         )
-    for save in later:  # the list is in sight already
-        save()
+    index.save()  # the list is in sight already
 
 
 @app.command(epilog="Example: cifar-tui runs show fnn-cifar10-1")

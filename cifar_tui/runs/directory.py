@@ -95,10 +95,10 @@ class RunDirectory:
         """The run's folder."""
         return self.root / self.id
 
-    @cached_property
+    @property
     def base(self) -> str:
         """The same as text, for where thousands of runs are looked at: a `Path` takes longer than a file."""
-        return os.path.join(self.root, self.id)  # noqa: PTH118
+        return f"{self.root}/{self.id}"
 
     @property
     def run_json(self) -> Path:
@@ -182,7 +182,7 @@ class RunDirectory:
             AccessError: no permission.
         """
         try:
-            values = parse_object(read_regular(self.run_json, _META_LIMIT))
+            values = parse_object(read_regular(f"{self.base}/run.json", _META_LIMIT))
         except PermissionError as error:
             raise from_os_error(error, "read", self.run_json) from error
         except OSError as error:

@@ -16,6 +16,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.worker import get_current_worker
 
 from cifar_tui.tui import graphics
 from cifar_tui.tui import theme as themes
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from cifar_tui.session import TrainRequest
+    from cifar_tui.tui.runs_data import RunsReader
 
 _STYLES = Path(__file__).parent / "styles"
 SAVE_SECONDS = 20.0  # longest wait for a training to save after the screen is gone
@@ -115,6 +117,13 @@ class CifarTuiApp(Leaving):
 
         return runs_dir(None)
 
+    @cached_property
+    def runs_reader(self) -> RunsReader:
+        """What is known of the runs."""
+        from cifar_tui.tui.runs_data import RunsReader
+
+        return RunsReader(self.runs_dir)
+
     def _begin_with_theme(self, name: str) -> None:
         """The first theme, set without parsing every style a second time as a later change does."""
         self.set_reactive(App.theme, name)
@@ -176,6 +185,7 @@ class CifarTuiApp(Leaving):
             gc.freeze()  # a full collection over all that was made until now stops the screen for 0.1 s
             gc.enable()
         self.look()
+        self.read_runs_ahead()
         if self._watch is not None:
             self.action_open_run(self._watch)
 
@@ -193,6 +203,12 @@ class CifarTuiApp(Leaving):
         with contextlib.suppress(Exception):
             runs = any(True for _ in iterate_runs(self.runs_dir))
         self.post_message(self.Looked(frozenset(ready), runs))
+
+    @work(thread=True, group="runs-ahead", exit_on_error=False)
+    def read_runs_ahead(self) -> None:
+        """Read the list of runs before it is asked for, so that its room opens with all of them."""
+        worker = get_current_worker()
+        self.runs_reader.prepare(lambda: worker.is_cancelled)
 
     def on_cifar_tui_app_looked(self, message: Looked) -> None:
         """The first start has neither data nor runs."""

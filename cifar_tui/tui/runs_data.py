@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ from cifar_tui.errors import CifarTuiError
 from cifar_tui.runs.directory import RunDirectory, iterate_runs
 from cifar_tui.runs.liveness import LIVE, held_state
 from cifar_tui.runs.reader import Tail
-from cifar_tui.runs.report import Fold, Later, RunSummary, fold, fold_run, stamps, summarise
+from cifar_tui.runs.report import Fold, fold, fold_run
+from cifar_tui.runs.summary import RunSummary, stamps, summarise
+from cifar_tui.runs.summary_index import SummaryIndex
 
 if TYPE_CHECKING:
     from cifar_tui.runs.compare import Comparison
-    from cifar_tui.runs.report import State
+    from cifar_tui.runs.summary import State
 
 FOLLOWED = 32  # runs in training whose events are followed line by line; more are read anew at each look
 PART_SECONDS = 0.5  # a first look that takes longer shows what it has
@@ -61,7 +64,7 @@ class Follower:
 
 
 class RunsReader:
-    """Summaries of all runs of a folder; for one thread at a time.
+    """Summaries of all runs of a folder; for one thread at a time, but that `prepare` has its own.
 
     A run is read anew only when one of its files has another time or size than at the last look; one that is
     being trained is followed through the lines that it adds.
@@ -71,19 +74,33 @@ class RunsReader:
         self.folder = folder
         self._known: dict[str, tuple[list[int], RunSummary]] = {}
         self._followers: dict[str, Follower] = {}
+        self._index: SummaryIndex | None = None
+        self._awaited = False
+        self._lock = threading.Lock()
 
-    def look(
-        self, part: Callable[[list[RunSummary]], object] | None = None, *, later: Later | None = None
-    ) -> list[RunSummary]:
+    def prepare(self, stop: Callable[[], bool]) -> None:
+        """Read ahead what the first `look` needs, until it is asked for or `stop` says so."""
+        with self._lock, contextlib.suppress(CifarTuiError):
+            for run in iterate_runs(self.folder):
+                if self._awaited or stop():
+                    return
+                key = stamps(run)
+                self._known[run.id] = (key, summarise(run, self._stored(), seen=key))
+
+    def look(self, part: Callable[[list[RunSummary]], object] | None = None) -> list[RunSummary]:
         """All runs, in no order.
 
         Args:
             part: called with the runs so far where the look takes long.
-            later: as for `summarise`.
 
         Raises:
             CifarTuiError: the folder cannot be read; a missing one has no runs.
         """
+        self._awaited = True
+        with self._lock:
+            return self._look(part)
+
+    def _look(self, part: Callable[[list[RunSummary]], object] | None) -> list[RunSummary]:
         found: dict[str, tuple[list[int], RunSummary]] = {}
         due = time.monotonic() + PART_SECONDS
         for run in iterate_runs(self.folder):
@@ -94,7 +111,7 @@ class RunsReader:
             elif known is not None and known[0] == key:
                 found[run.id] = known
             else:
-                found[run.id] = (key, summarise(run, seen=key, later=later))
+                found[run.id] = (key, summarise(run, self._stored(), seen=key))
             if part is not None and time.monotonic() >= due:
                 part([summary for _, summary in found.values()])
                 due = time.monotonic() + 4 * PART_SECONDS
@@ -102,6 +119,11 @@ class RunsReader:
             self._followers.pop(gone).close()
         self._known = found
         return [summary for _, summary in found.values()]
+
+    def save(self) -> None:
+        """Keep what was found out for the looks of later starts."""
+        self._stored().save()
+        self._index = SummaryIndex(self.folder)  # what is known here is newer than what is stored
 
     def look_at_live(self) -> list[RunSummary]:
         """Those runs that were being trained at the last look, as they are now."""
@@ -117,6 +139,11 @@ class RunsReader:
         """Close the files of the runs that are followed."""
         while self._followers:
             self._followers.popitem()[1].close()
+
+    def _stored(self) -> SummaryIndex:
+        if self._index is None:
+            self._index = SummaryIndex.read(self.folder)
+        return self._index
 
     def _follow(self, run: RunDirectory) -> RunSummary:
         follower = self._followers.get(run.id)

@@ -93,7 +93,7 @@ def test_show_has_config_results_and_checkpoints(cli: Cli, tmp_path: Path) -> No
     assert set(found["changed"]) == {"dataset", "model", "steps", "num_nodes"}
     assert found["evaluations"]["test"]["accuracy"] == 0.5
     assert [each["step"] for each in found["checkpoint_list"]] == [20]
-    files = [file for file in run.path.rglob("*") if file.is_file() and file.name != ".summary.json"]
+    files = [file for file in run.path.rglob("*") if file.is_file()]
     assert found["bytes"] >= sum(file.stat().st_size for file in files)
     assert found["reason"] == "as asked"
 

@@ -14,7 +14,8 @@ from cifar_tui import events
 from cifar_tui.errors import CannotCreateError, DamagedError, NotThereError, SystemResourceError, UsageError
 from cifar_tui.runs import report as run_report
 from cifar_tui.runs.reader import read_events
-from cifar_tui.runs.report import read_report, summarise
+from cifar_tui.runs.report import read_report
+from cifar_tui.runs.summary import summaries, summarise
 from cifar_tui.session.evaluate import evaluate_run
 
 from .conftest import Make, tiny
@@ -50,7 +51,7 @@ def test_the_end_leaves_a_summary_so_that_lists_of_runs_need_no_events(
         raise AssertionError("the events were read")
 
     monkeypatch.setattr(run_report, "read_events", refuse)
-    summary = summarise(run_of(tmp_path, "first"))
+    (summary,) = summaries(run_of(tmp_path, "first").root)
     assert (summary.state, summary.step, summary.checkpoints > 0) == ("done", ended.step, True)
 
 

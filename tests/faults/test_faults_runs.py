@@ -16,12 +16,13 @@ import pytest
 
 from cifar_tui.errors import CifarTuiError
 from cifar_tui.events import Evaluation, Note, to_json
-from cifar_tui.runs import report
+from cifar_tui.runs import report, summary
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.directory import RunDirectory, list_runs, rename_run
 from cifar_tui.runs.lock import RunLock
 from cifar_tui.runs.reader import read_events
 from cifar_tui.runs.recorder import Recorder
+from cifar_tui.runs.summary_index import NAME
 
 CALLS = ("open", "write", "fsync", "rename", "replace", "mkdir", "unlink", "rmdir", "ftruncate", "fchmod")
 MAX_CALLS = 200
@@ -242,7 +243,7 @@ def test_fault_059_a_killed_trainer_frees_its_run_and_it_counts_as_interrupted(t
         signal.pause()
         os._exit(1)
     os.read(reader, 1)
-    assert report.summarise(run).state == "running"
+    assert summary.summarise(run).state == "running"
     with pytest.raises(CifarTuiError) as caught:
         RunLock(run, patience=0).acquire()
     assert caught.value.exit_code == 75
@@ -253,15 +254,19 @@ def test_fault_059_a_killed_trainer_frees_its_run_and_it_counts_as_interrupted(t
     os.close(writer)
     with RunLock(run):
         pass
-    assert report.summarise(run).state == "new"
+    assert summary.summarise(run).state == "new"
 
 
-def test_fault_080_a_summary_is_not_cached_through_a_link(tmp_path: Path) -> None:
+def test_fault_080_summaries_are_not_stored_through_a_link(tmp_path: Path) -> None:
     outside = RunDirectory.create(tmp_path / "outside", {"title": "t"}, name="real", stem="a")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "link").symlink_to(outside.path)
-    assert report.summarise(RunDirectory(tmp_path / "runs", "link")).title == "t"
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "runs" / NAME).symlink_to(victim)
+    assert [row.title for row in summary.summaries(tmp_path / "runs")] == ["t"]
     assert names_in(outside.path) == ["run.json"]
+    assert victim.read_text() == "precious"
 
 
 def test_fault_102_a_report_is_not_written_through_a_link(tmp_path: Path) -> None:

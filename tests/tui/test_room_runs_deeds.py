@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from cifar_tui.runs import requests
 from cifar_tui.runs.directory import RunDirectory, list_runs
 from cifar_tui.runs.lock import RunLock
 from cifar_tui.runs.recorder import Recorder
+from cifar_tui.tui.app import CifarTuiApp
 from cifar_tui.tui.messages import RunOpened, RunResumed
 from cifar_tui.tui.runs_data import RunsReader
 from cifar_tui.tui.screens.rooms.runs import RoomRuns
 from cifar_tui.tui.screens.rooms.runs_deeds import changes
+from cifar_tui.tui.settings import Settings
 from cifar_tui.tui.widgets.runs_table import RunsTable
 from tests.tui.pane_app import screen_text
 from tests.tui.room_tools import app_with, line_with
@@ -98,7 +101,7 @@ def test_a_look_reads_only_runs_that_changed(tmp_path: Path, monkeypatch: pytest
 
     real = runs_data.summarise
     monkeypatch.setattr(
-        runs_data, "summarise", lambda run, **more: (read.append(run.id), real(run, **more))[1]
+        runs_data, "summarise", lambda run, *rest, **more: (read.append(run.id), real(run, *rest, **more))[1]
     )
     assert len(reader.look()) == 3
     assert read == []
@@ -108,6 +111,49 @@ def test_a_look_reads_only_runs_that_changed(tmp_path: Path, monkeypatch: pytest
     assert read == ["b"]
     make_run(tmp_path, "d", report=False)
     assert len(reader.look()) == 4 and read == ["b", "d"]
+
+
+def test_what_was_read_ahead_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        make_run(tmp_path, name, report=False)
+    from cifar_tui.tui import runs_data
+
+    read: list[str] = []
+    real = runs_data.summarise
+    monkeypatch.setattr(
+        runs_data, "summarise", lambda run, *rest, **more: (read.append(run.id), real(run, *rest, **more))[1]
+    )
+    reader = RunsReader(tmp_path)
+    reader.prepare(lambda: len(read) == 2)  # the app goes
+    assert len(read) == 2
+    ahead = threading.Thread(target=reader.prepare, args=(lambda: False,))
+    ahead.start()
+    assert {run.run for run in reader.look()} == {"a", "b", "c"}
+    ahead.join()
+    assert sorted(set(read)) == ["a", "b", "c"]
+    read.clear()
+    reader.prepare(lambda: False)  # a look came first
+    assert read == []
+    reader.save()
+    assert len(RunsReader(tmp_path).look()) == 3
+
+
+async def test_the_room_opens_with_what_the_app_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / "runs", name, report=False)
+    app = CifarTuiApp(tmp_path / "data", tmp_path / "runs", settings=Settings(), first_start=False)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: len(app.runs_reader._known) == 2)
+        from cifar_tui.tui import runs_data
+
+        def refuse(*_: object, **__: object) -> None:
+            raise AssertionError("read again")
+
+        monkeypatch.setattr(runs_data, "summarise", refuse)
+        await pilot.press("4")
+        await until(pilot, lambda: "2 runs, by age down" in screen_text(app))
 
 
 def test_fault_089_a_run_whose_process_was_killed_is_no_longer_in_training(

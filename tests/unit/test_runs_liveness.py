@@ -20,7 +20,7 @@ from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.runs.liveness import STALE_SECONDS, look, state_of
 from cifar_tui.runs.lock import RunLock, process_started, read_lock
 from cifar_tui.runs.recorder import Recorder
-from cifar_tui.runs.report import summarise
+from cifar_tui.runs.summary import summarise
 
 HOLDER = """
 import sys

@@ -11,14 +11,14 @@ import pytest
 
 from cifar_tui.errors import DamagedError
 from cifar_tui.events import Checkpoint, Evaluation, Event, Progress, RunEnded, RunStarted, to_json
-from cifar_tui.runs import report
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.compare import compare
 from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.runs.lock import RunLock
 from cifar_tui.runs.reader import read_events
 from cifar_tui.runs.recorder import Recorder
-from cifar_tui.runs.report import mark_interrupted, read_report, summaries, summarise, write_report
+from cifar_tui.runs.report import mark_interrupted, read_report, write_report
+from cifar_tui.runs.summary import summaries, summarise
 
 CONFIG = {"model": "cnn", "dataset": "cifar10", "steps": 100, "learning_rate": 0.1}
 
@@ -148,80 +148,6 @@ def test_what_a_rewind_superseded_counts_no_more(run: RunDirectory) -> None:
     record(run, started(), evaluation(10, 0.5), evaluation(50, 0.9), ended(50, "stopped"), started(10))
     summary = summarise(run)
     assert (summary.step, summary.best_test_accuracy, summary.best_step) == (10, 0.5, 10)
-
-
-def test_a_summary_is_kept_until_something_changes(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record(run, started(), evaluation(10, 0.5), ended(10))
-    first = summarise(run)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("read again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(report, "read_events", refuse)
-        assert summarise(run) == first
-    record(run, started(10))
-    assert summarise(run).state == "interrupted"
-    run.update_meta(title="other")
-    assert summarise(run).title == "other"
-    CheckpointStore(run.checkpoints).save(1, {}, {})
-    assert summarise(run).checkpoints == 1
-
-
-def test_a_summary_can_be_kept_later_and_counts_only_while_nothing_changed(run: RunDirectory) -> None:
-    record(run, started(), evaluation(10, 0.5), ended(10))
-    later: report.Later = []
-    first = summarise(run, later=later)
-    cache = run.path / ".summary.json"
-    assert len(later) == 1 and not cache.exists()
-    later[0]()
-    assert cache.exists()
-    assert summarise(run, later=later) == first and len(later) == 1
-    record(run, started(10), ended(20))
-    assert summarise(run, later=later).step == 20
-    record(run, started(20), ended(30))
-    later[1]()  # it is of an older state
-    assert summarise(run).step == 30
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"state": "running"},
-        {"state": ["x"]},
-        {"title": 3},
-        {"step": "x"},
-        {"step": True},
-        {"seconds": None},
-        {"best_test_accuracy": "high"},
-        {"parent": 3},
-        {"unknown": 1},
-        None,
-    ],
-)
-def test_a_damaged_cache_is_not_believed(run: RunDirectory, change: dict[str, Any] | None) -> None:
-    record(run, started(), evaluation(10, 0.5), ended(10))
-    good = summarise(run)
-    cache = run.path / ".summary.json"
-    stored = json.loads(cache.read_text())
-    if change is None:
-        cache.write_bytes(cache.read_bytes()[:-9])
-    else:
-        cache.write_text(json.dumps({**stored, "summary": {**stored["summary"], **change}}))
-    assert summarise(run) == good
-
-
-def test_a_cache_that_cannot_be_written_is_no_trouble(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    assert summarise(run).state == "new"
-    assert names_in(run.path) == ["run.json"]
 
 
 @pytest.mark.parametrize("damage", ["missing", "corrupt", "future"])

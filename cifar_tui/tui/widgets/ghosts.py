@@ -10,8 +10,8 @@ from cifar_tui import events
 from cifar_tui.errors import CifarTuiError
 from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.runs.reader import read_events
-from cifar_tui.runs.report import summaries
 from cifar_tui.runs.series import SeriesBuilder
+from cifar_tui.runs.summary import summaries
 from cifar_tui.tui.widgets.chart_data import Other
 
 _POINTS = 4000

@@ -20,7 +20,7 @@ from cifar_tui.tui.widgets.picture_views import colour, padded
 from cifar_tui.tui.widgets.runs_columns import BY_AGE, COLUMNS, SIGNS, TEXTS, Column, haystack, natural
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.report import RunSummary
+    from cifar_tui.runs.summary import RunSummary
 
 HEADER_ROWS = 1
 EDGE = 4  # cells of the mark and of the sign of the state

@@ -13,7 +13,7 @@ from cifar_tui.tui.widgets.runs_columns import COLUMNS, SIGNS, age, natural, per
 from cifar_tui.tui.widgets.runs_list import EDGE, HEADER_ROWS, RunsList
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.report import RunSummary
+    from cifar_tui.runs.summary import RunSummary
 
 
 class RunsTable(RunsList, can_focus=True):

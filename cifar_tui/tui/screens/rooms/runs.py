@@ -17,7 +17,6 @@ from textual.widgets import Button, Input, Static
 from textual.worker import get_current_worker
 
 from cifar_tui.errors import CifarTuiError
-from cifar_tui.runs.report import Later
 from cifar_tui.text import safe_text
 from cifar_tui.tui.messages import CopyRequested
 from cifar_tui.tui.runs_data import RunsReader
@@ -27,7 +26,7 @@ from cifar_tui.tui.screens.rooms.runs_deeds import RunsDeeds
 from cifar_tui.tui.widgets.runs_table import RunsTable
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.report import RunSummary
+    from cifar_tui.runs.summary import RunSummary
     from cifar_tui.tui.live import LiveRun
 
 LOOK_SECONDS = 5.0  # for runs that are new or changed
@@ -47,15 +46,6 @@ BUTTONS = (
     ("rename", "Rename", ""),
     ("delete", "Delete", "bad"),
 )
-
-
-def _save(later: Later) -> None:
-    """Write what was put off, in a worker's thread, unless the app ends."""
-    worker = get_current_worker()
-    for save in later:
-        if worker.is_cancelled:
-            break
-        save()
 
 
 class RoomRuns(RunsDeeds):
@@ -172,19 +162,21 @@ class RoomRuns(RunsDeeds):
             return
         try:
             if self._reader is None or self._reader.folder != folder:
-                self._reader = RunsReader(folder)
+                ahead = getattr(self.app, "runs_reader", None)
+                self._reader = ahead if ahead and ahead.folder == folder else RunsReader(folder)
             began = time.monotonic()
             if not whole:
                 if found := self._reader.look_at_live():
                     self.post_message(self._Found(found, None, 0.0, whole=False))
                 return
-            first, later = not self._looked, Later()
+            first = not self._looked
             try:
-                runs = self._reader.look(self._part if first else None, later=later)
+                runs = self._reader.look(self._part if first else None)
                 self.post_message(self._Found(runs, None, time.monotonic() - began, whole=True))
             except CifarTuiError as caught:
                 self.post_message(self._Found([], caught, time.monotonic() - began, whole=True))
-            _save(later)
+            if not get_current_worker().is_cancelled:
+                self._reader.save()  # the list is in sight already
         finally:
             self._reading.release()
 

@@ -17,7 +17,7 @@ from cifar_tui.tui.widgets.runs_columns import begins_at, percent
 from cifar_tui.tui.widgets.runs_table import RunsTable
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.report import RunSummary
+    from cifar_tui.runs.summary import RunSummary
 
 TAKEN_SECONDS = 5.0  # a process looks for requests a few times a second
 _MOST_STEPS = 999_999_999

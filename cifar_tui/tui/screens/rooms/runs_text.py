@@ -15,7 +15,7 @@ from cifar_tui.tui.widgets.picture_views import padded
 from cifar_tui.tui.widgets.runs_columns import SIGNS, per_second, percent
 
 if TYPE_CHECKING:
-    from cifar_tui.runs.report import RunSummary
+    from cifar_tui.runs.summary import RunSummary
 
 
 def empty(folder: Path, error: BaseException | None, *, looked: bool, nothing: bool) -> Content:

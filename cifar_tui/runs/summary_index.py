@@ -1,0 +1,122 @@
+"""Summaries of all runs of a folder in one file, so that thousands are listed without opening each.
+
+The hidden file ``.summaries.jsonl`` has one line for a run, ``{"run", "key", "summary"}``; of several the
+last one counts. It only saves time: a line counts while the files of the run are as its key says, whatever
+else is found there is left out, and without the file all is read from the runs. Processes may append at the
+same time; where one rewrites the file just then, a line is lost and made again by the next list.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from cifar_tui.fsio import FILE_MODE, dump_json, temporary_beside
+from cifar_tui.runs.files import json_safe, parse_object, read_regular
+
+NAME = ".summaries.jsonl"
+SCHEMA = 3
+_LIMIT = 256 << 20  # bytes; a run takes about 500
+_START = b'{"run": "'
+_SPARE = 1000  # lines that no longer count which are left alone, however few runs there are
+
+
+class SummaryIndex:
+    """The summaries that one look at the runs of a folder finds known, and those that it finds out.
+
+    One made by the constructor knows nothing: it only adds.
+    """
+
+    def __init__(self, runs_dir: Path) -> None:
+        self._path = runs_dir / NAME
+        self._lines: dict[str, bytes] = {}
+        self._stored = 0  # lines in the file, where it was read
+        self._used: dict[str, bytes] = {}
+        self._new: list[tuple[str, list[int], dict[str, Any]]] = []
+
+    @classmethod
+    def read(cls, runs_dir: Path) -> SummaryIndex:
+        """What is known of a folder's runs; nothing where there is no file or it cannot be read."""
+        index = cls(runs_dir)
+        try:
+            lines = read_regular(index._path, _LIMIT, follow=False).split(b"\n")
+        except OSError:
+            return index
+        for line in lines:
+            index._lines[line[len(_START) : line.find(b'"', len(_START))].decode("ascii", "replace")] = line
+        index._stored = len(lines)
+        return index
+
+    def get(self, run: str, key: list[int]) -> dict[str, Any] | None:
+        """The fields of the summary of a run whose files are as `key` says; None where it is not known."""
+        line = self._lines.get(run)
+        if line is None:
+            return None
+        try:
+            values = parse_object(line)
+        except ValueError:
+            return None
+        summary = values.get("summary")
+        if values.get("run") != run or values.get("key") != [SCHEMA, *key] or not isinstance(summary, dict):
+            return None
+        self._used[run] = line
+        return summary
+
+    def put(self, run: str, key: list[int], summary: dict[str, Any]) -> None:
+        """Know the summary of a run: JSON values. It is written by `save`."""
+        self._new.append((run, [SCHEMA, *key], summary))
+
+    def save(self) -> None:
+        """Write what is new; the file is made anew where most of its lines count no more, or removed.
+
+        Best effort and without fsync: what is torn or lost is found out again by the next list.
+        """
+        added = {run: _line(run, key, summary) for run, key, summary in self._new}
+        self._new.clear()
+        try:
+            kept = self._used = {**self._used, **added}
+            if self._stored and not kept:
+                self._path.unlink()
+            elif self._stored and self._stored + len(added) > 2 * len(kept) + _SPARE:
+                self._rewrite(list(kept.values()))
+                self._stored = len(kept)
+            elif added:
+                self._append(list(added.values()))
+        except (OSError, ValueError):
+            return
+
+    def _append(self, lines: list[bytes]) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, FILE_MODE)
+        try:
+            # The newline in front ends a line that was cut, which would take our first one with it.
+            _write_all(descriptor, b"\n" + b"\n".join(lines) + b"\n")
+        finally:
+            os.close(descriptor)
+
+    def _rewrite(self, lines: list[bytes]) -> None:
+        temporary = temporary_beside(self._path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            descriptor = os.open(temporary, flags, FILE_MODE)
+            try:
+                _write_all(descriptor, b"\n".join(lines) + b"\n")
+            finally:
+                os.close(descriptor)
+            temporary.replace(self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+
+
+def _line(run: str, key: list[int], summary: dict[str, Any]) -> bytes:
+    return dump_json({"run": run, "key": key, "summary": json_safe(summary)}).encode("ascii")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
