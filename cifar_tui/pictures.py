@@ -17,32 +17,11 @@ from cifar_tui.charts.cells import fit, plain
 
 Colours = Literal["truecolour", "256", "ascii"]
 Pixels = NDArray[np.uint8]
-RGB = tuple[int, int, int]
 
 RESET = "\x1b[0m"
 _HALF = "▀"
 _RAMP = " .:-=+*#%@"  # dark to bright, for light text on a dark ground
 _CUBE = np.array([0, 95, 135, 175, 215, 255], dtype=np.int64)  # levels of the 6x6x6 cube of xterm
-
-
-def half_block_cells(image: Pixels) -> list[list[tuple[RGB, RGB]]]:
-    """The colours of each cell, for a renderer of its own.
-
-    Args:
-        image: (H, W, 3) uint8.
-
-    Returns:
-        ceil(H / 2) rows of W pairs (upper pixel, lower pixel), each an RGB triple of 0 to 255. With an odd
-        height the last row repeats its upper pixel.
-
-    Raises:
-        ValueError: when shape or dtype is another.
-    """
-    upper, lower = _halves(_checked(image))
-    return [
-        [(_triple(top), _triple(below)) for top, below in zip(above, under, strict=True)]
-        for above, under in zip(upper.tolist(), lower.tolist(), strict=True)
-    ]
 
 
 def half_blocks(image: Pixels, *, colours: Colours = "truecolour") -> list[str]:
@@ -244,10 +223,6 @@ def _halves(pixels: Pixels) -> tuple[Pixels, Pixels]:
     if pixels.shape[0] % 2:
         pixels = np.concatenate([pixels, pixels[-1:]])
     return pixels[0::2], pixels[1::2]
-
-
-def _triple(pixel: Sequence[int]) -> RGB:
-    return pixel[0], pixel[1], pixel[2]
 
 
 def _codes(row: Pixels, colours: Colours, first: int) -> list[str]:

@@ -46,11 +46,6 @@ class Liveness:
         return self.state in LIVE
 
 
-def state_of(run: RunDirectory) -> LiveState:
-    """The state of a run, see `Liveness`. Never raises for damage: that is a state."""
-    return look(run).state
-
-
 def look(run: RunDirectory) -> Liveness:
     """The state of a run, and who trains it. Reads the events only where nobody does."""
     found = read_lock(run)

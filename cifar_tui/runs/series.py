@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cifar_tui.errors import from_os_error
 from cifar_tui.events import Evaluation, Event, Progress, RunStarted
-from cifar_tui.fsio import dump_json, replace_bytes
-from cifar_tui.runs.directory import RunDirectory
-from cifar_tui.runs.reader import read_events
 
 BATCH = "train-batch"
 _BATCH_METRICS = (
@@ -200,18 +195,3 @@ def training_plot_points(events: Iterable[Event]) -> list[dict[str, Any]]:
                 points.append({**fields, "Step": float(step), "Value": value})
     points.sort(key=lambda point: point["Step"])
     return points
-
-
-def write_training_plot_points(run: RunDirectory, file: Path) -> int:
-    """Write `training_plot_points` of a run, one JSON object a line; returns how many.
-
-    Raises:
-        CifarTuiError: the events cannot be read, or the file cannot be written.
-    """
-    points = training_plot_points(read_events(run.events_path).events)
-    data = "".join(dump_json(point) + "\n" for point in points).encode("ascii")
-    try:
-        replace_bytes(file, data)
-    except OSError as error:
-        raise from_os_error(error, "write", file) from error
-    return len(points)

@@ -14,7 +14,6 @@ from wcwidth import wcswidth
 from cifar_tui.pictures import (
     colours_for,
     grid,
-    half_block_cells,
     half_blocks,
     halved,
     nearest_256,
@@ -84,14 +83,6 @@ def test_runs_of_equal_colours_share_one_escape_sequence():
     assert np.array_equal(pixels_of([text]), image)
 
 
-def test_cells_for_other_renderers_hold_the_same_pixels():
-    image = noise(5, 3)
-    cells = half_block_cells(image)
-    assert [len(row) for row in cells] == [3, 3, 3]
-    assert cells[0][1] == (tuple(image[0, 1].tolist()), tuple(image[1, 1].tolist()))
-    assert cells[2][2] == (tuple(image[4, 2].tolist()),) * 2
-
-
 def test_256_colours_use_the_nearest_of_the_palette():
     levels = [0, 95, 135, 175, 215, 255]
     palette = [(r, g, b) for r in levels for g in levels for b in levels] + [
@@ -123,7 +114,7 @@ def test_a_picture_of_another_form_is_refused_by_name():
         ):
             half_blocks(bad)
     with pytest.raises(ValueError, match="image is float64 of shape"):
-        half_block_cells(np.zeros((2, 2, 3)))
+        half_blocks(np.zeros((2, 2, 3)))
     with pytest.raises(ValueError, match="colours is 'sepia', expected truecolour, 256 or ascii"):
         half_blocks(noise(2, 2), colours="sepia")
     with pytest.raises(ValueError, match=r"expected uint8 of shape \(N, H, W, 3\)"):

@@ -17,7 +17,7 @@ import pytest
 
 from cifar_tui.events import RunEnded, RunStarted
 from cifar_tui.runs.directory import RunDirectory
-from cifar_tui.runs.liveness import STALE_SECONDS, look, state_of
+from cifar_tui.runs.liveness import STALE_SECONDS, look
 from cifar_tui.runs.lock import RunLock, process_started, read_lock
 from cifar_tui.runs.recorder import Recorder
 from cifar_tui.runs.summary import summarise
@@ -76,9 +76,9 @@ def write_lock(run: RunDirectory, age: float = 0.0, **values: object) -> None:
 
 
 def test_a_run_goes_through_its_states(run: RunDirectory) -> None:
-    assert state_of(run) == "new"
+    assert look(run).state == "new"
     with RunLock(run) as lock:
-        assert state_of(run) == "running"
+        assert look(run).state == "running"
         assert look(run).doing == "starting"
         for doing in ("training", "evaluating", "saving"):
             lock.beat(doing)
@@ -89,7 +89,7 @@ def test_a_run_goes_through_its_states(run: RunDirectory) -> None:
         assert found.live
         assert found.silent < 5
         assert summarise(run).state == "paused"
-    assert state_of(run) == "new"
+    assert look(run).state == "new"
 
 
 @pytest.mark.parametrize("state", ["done", "stopped", "diverged", "failed"])
@@ -102,14 +102,14 @@ def test_the_record_says_how_a_run_ended(run: RunDirectory, state: str) -> None:
 @pytest.mark.parametrize("ended", [None, "interrupted"])
 def test_a_process_that_ended_without_a_last_word_crashed(run: RunDirectory, ended: str | None) -> None:
     record(run, ended)
-    assert state_of(run) == "crashed"
+    assert look(run).state == "crashed"
 
 
 def test_fault_079_a_run_whose_record_is_damaged_has_that_state(run: RunDirectory) -> None:
     run.run_json.write_text("{")
-    assert state_of(run) == "damaged"
+    assert look(run).state == "damaged"
     run.run_json.unlink()
-    assert state_of(run) == "damaged"
+    assert look(run).state == "damaged"
 
 
 def test_a_killed_trainer_crashed(run: RunDirectory, trainer: subprocess.Popen[str]) -> None:
@@ -118,7 +118,7 @@ def test_a_killed_trainer_crashed(run: RunDirectory, trainer: subprocess.Popen[s
     assert (found.state, found.doing, found.pid) == ("running", "training", trainer.pid)
     trainer.kill()
     trainer.wait()
-    assert state_of(run) == "crashed"
+    assert look(run).state == "crashed"
 
 
 def test_a_stopped_trainer_stalls_at_once_and_goes_on(
@@ -126,11 +126,11 @@ def test_a_stopped_trainer_stalls_at_once_and_goes_on(
 ) -> None:
     trainer.send_signal(signal.SIGSTOP)
     deadline = time.monotonic() + 5
-    while state_of(run) != "stalled":
+    while look(run).state != "stalled":
         assert time.monotonic() < deadline
     assert summarise(run).state == "stalled"
     trainer.send_signal(signal.SIGCONT)
-    while state_of(run) != "running":
+    while look(run).state != "running":
         assert time.monotonic() < deadline
 
 
@@ -148,9 +148,9 @@ def test_a_lock_kept_by_a_child_of_a_dead_trainer_is_no_training(run: RunDirecto
     with RunLock(run):
         values = json.loads(run.lock_path.read_text())
         run.lock_path.write_text(json.dumps({**values, "pid": 2**30}))
-        assert state_of(run) == "crashed"
+        assert look(run).state == "crashed"
         run.lock_path.write_text(json.dumps({**values, "started": "another process of this id"}))
-        assert state_of(run) == "crashed"
+        assert look(run).state == "crashed"
         assert summarise(run).state == "interrupted"
 
 
@@ -160,9 +160,9 @@ def test_the_trainer_of_another_machine_is_known_by_its_heartbeat_alone(run: Run
     found = look(run)
     assert (found.state, found.host) == ("running", "elsewhere")
     write_lock(run, doing="paused")
-    assert state_of(run) == "paused"
+    assert look(run).state == "paused"
     write_lock(run, age=STALE_SECONDS + 5)
-    assert state_of(run) == "crashed"
+    assert look(run).state == "crashed"
 
 
 def test_fault_076_a_copy_of_a_run_that_is_trained_is_not_trained(
@@ -170,12 +170,12 @@ def test_fault_076_a_copy_of_a_run_that_is_trained_is_not_trained(
 ) -> None:
     record(run, None)
     shutil.copytree(run.path, run.root / "copy")
-    assert state_of(run) == "running"
+    assert look(run).state == "running"
     assert trainer.poll() is None
     copy = RunDirectory(run.root, "copy")
-    assert state_of(copy) == "crashed"
+    assert look(copy).state == "crashed"
     with RunLock(copy):
-        assert state_of(copy) == "running"
+        assert look(copy).state == "running"
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_fault_076_a_copy_of_a_run_that_is_trained_is_not_trained(
 )
 def test_a_lock_file_of_any_content_is_no_trouble(run: RunDirectory, content: str) -> None:
     run.lock_path.write_text(content)
-    assert state_of(run) == "new"
+    assert look(run).state == "new"
     with RunLock(run):
         run.lock_path.write_text(content)
-        assert state_of(run) == "running"
+        assert look(run).state == "running"
 
 
 def test_a_heartbeat_without_a_lock_does_nothing(run: RunDirectory) -> None:

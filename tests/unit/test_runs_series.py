@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifar_tui.errors import CifarTuiError
 from cifar_tui.events import Evaluation, Event, Note, Progress, RunStarted
 from cifar_tui.runs.directory import RunDirectory
+from cifar_tui.runs.reader import read_events
 from cifar_tui.runs.recorder import Recorder
 from cifar_tui.runs.series import (
     Curve,
@@ -18,7 +17,6 @@ from cifar_tui.runs.series import (
     curves,
     decimate,
     training_plot_points,
-    write_training_plot_points,
 )
 
 
@@ -199,9 +197,8 @@ def test_plot_points_are_those_of_the_notebook(tmp_path: Path) -> None:
             evaluation(2, 0.25, "test", None),
         ]:
             recorder.append(event)
-    file = tmp_path / "training_plot_points.json"
-    assert write_training_plot_points(run, file) == 7
-    found = [json.loads(line) for line in file.read_text().splitlines()]
+    found = training_plot_points(read_events(run.events_path).events)
+    assert len(found) == 7
     assert found[0] == {
         "MetricName": "Train: batch loss",
         "Short": "loss",
@@ -219,7 +216,5 @@ def test_plot_points_are_those_of_the_notebook(tmp_path: Path) -> None:
         ("Mean Accuracy on Train", "#acc", "accuracy", 2.0),
         ("Mean Accuracy on Test", "#acc", "accuracy", 2.0),
     }
-    assert '"Step": 1.0' in file.read_text()
+    assert type(found[0]["Step"]) is float
     assert training_plot_points([]) == []
-    with pytest.raises(CifarTuiError):
-        write_training_plot_points(run, tmp_path / "none" / "file")
