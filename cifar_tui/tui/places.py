@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textual.app import App
 
+    from cifar_tui.tui.runs_data import RunsReader
+
 
 def data_folder(app: App[Any]) -> Path:
     """The folder of the datasets: the app's `data_dir`, else the usual one."""
@@ -23,6 +25,14 @@ def runs_folder(app: App[Any]) -> Path:
 
     found = getattr(app, "runs_dir", None)
     return found if isinstance(found, Path) else runs_dir(None)
+
+
+def runs_reader(app: App[Any], folder: Path) -> RunsReader:
+    """The reader of a folder's runs: the app's, which has read ahead, where it is for this folder."""
+    from cifar_tui.tui.runs_data import RunsReader
+
+    found = getattr(app, "runs_reader", None)
+    return found if isinstance(found, RunsReader) and found.folder == folder else RunsReader(folder)
 
 
 def folder_words(app: App[Any]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from textual.worker import get_current_worker
 from cifar_tui.errors import CifarTuiError
 from cifar_tui.text import safe_text
 from cifar_tui.tui.messages import CopyRequested
-from cifar_tui.tui.runs_data import RunsReader
+from cifar_tui.tui.places import runs_reader
 from cifar_tui.tui.screens.rooms import runs_text
 from cifar_tui.tui.screens.rooms.runs_compare import RunsCompare
 from cifar_tui.tui.screens.rooms.runs_deeds import RunsDeeds
@@ -28,6 +28,7 @@ from cifar_tui.tui.widgets.runs_table import RunsTable
 if TYPE_CHECKING:
     from cifar_tui.runs.summary import RunSummary
     from cifar_tui.tui.live import LiveRun
+    from cifar_tui.tui.runs_data import RunsReader
 
 LOOK_SECONDS = 5.0  # for runs that are new or changed
 LIVE_SECONDS = 1.0  # for those in training
@@ -162,16 +163,14 @@ class RoomRuns(RunsDeeds):
             return
         try:
             if self._reader is None or self._reader.folder != folder:
-                ahead = getattr(self.app, "runs_reader", None)
-                self._reader = ahead if ahead and ahead.folder == folder else RunsReader(folder)
+                self._reader = runs_reader(self.app, folder)
             began = time.monotonic()
             if not whole:
                 if found := self._reader.look_at_live():
                     self.post_message(self._Found(found, None, 0.0, whole=False))
                 return
-            first = not self._looked
             try:
-                runs = self._reader.look(self._part if first else None)
+                runs = self._reader.look(None if self._looked else self._part)
                 self.post_message(self._Found(runs, None, time.monotonic() - began, whole=True))
             except CifarTuiError as caught:
                 self.post_message(self._Found([], caught, time.monotonic() - began, whole=True))
