@@ -31,6 +31,7 @@ State = Literal[
 _ENDED = frozenset({"done", "stopped", "diverged", "failed", "interrupted", "new"})
 _WATCHED = ("run.json", "events.jsonl", "checkpoints", "run.lock")
 _STAMP = 3  # numbers about one of them
+_EVENTS = slice(_STAMP, 2 * _STAMP)
 _CHECKPOINTS = slice(2 * _STAMP, 3 * _STAMP)
 _LOCK = slice(3 * _STAMP, 4 * _STAMP)
 
@@ -110,7 +111,7 @@ def summarise(
     if summary is None:
         summary = _compute(run, any(seen[_CHECKPOINTS]))
         if index is not None and summary.state != "damaged":
-            index.put(run.id, key, summary.to_json())
+            index.put(run.id, key, summary.to_json(), seen[_EVENTS.start])
     if summary.state != "damaged" and any(seen[_LOCK]):
         held = held_state(run)
         if held is not None and held != "crashed":
@@ -134,13 +135,6 @@ def summaries(runs_dir: Path, index: SummaryIndex | None = None) -> list[RunSumm
     if index is None:
         known.save()
     return found
-
-
-def remember(run: RunDirectory) -> None:
-    """Put the summary of a run into the index of its folder: the next list need not read its events."""
-    index = SummaryIndex(run.root)
-    summarise(run, index)
-    index.save()
 
 
 def _compute(run: RunDirectory, checkpoints: bool) -> RunSummary:

@@ -3,7 +3,8 @@
 The hidden file ``.summaries.jsonl`` has one line for a run, ``{"run", "key", "summary"}``; of several the
 last one counts. It only saves time: a line counts while the files of the run are as its key says, whatever
 else is found there is left out, and without the file all is read from the runs. Processes may append at the
-same time; where one rewrites the file just then, a line is lost and made again by the next list.
+same time; where one rewrites the file just then, a line is lost and made again by the next list. A folder of
+few runs whose events are soon read has no such file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ NAME = ".summaries.jsonl"
 SCHEMA = 3
 _LIMIT = 256 << 20  # bytes; a run takes about 500
 _START = b'{"run": "'
+_WORTH_RUNS = 100  # new ones that are worth a write
+_WORTH_BYTES = 4 << 20  # of events that were read for new ones, likewise
 _SPARE = 1000  # lines that no longer count which are left alone, however few runs there are
 
 
@@ -35,6 +38,7 @@ class SummaryIndex:
         self._stored = 0  # lines in the file, where it was read
         self._used: dict[str, bytes] = {}
         self._new: list[tuple[str, list[int], dict[str, Any]]] = []
+        self._read = 0
 
     @classmethod
     def read(cls, runs_dir: Path) -> SummaryIndex:
@@ -64,15 +68,19 @@ class SummaryIndex:
         self._used[run] = line
         return summary
 
-    def put(self, run: str, key: list[int], summary: dict[str, Any]) -> None:
-        """Know the summary of a run: JSON values. It is written by `save`."""
+    def put(self, run: str, key: list[int], summary: dict[str, Any], read: int) -> None:
+        """Know the summary of a run: JSON values, for which `read` bytes of events were read."""
         self._new.append((run, [SCHEMA, *key], summary))
+        self._read += read
 
     def save(self) -> None:
-        """Write what is new; the file is made anew where most of its lines count no more, or removed.
+        """Write what is new where that saves time; make the file anew where most of its lines count no more.
 
         Best effort and without fsync: what is torn or lost is found out again by the next list.
         """
+        if len(self._new) < _WORTH_RUNS and self._read < _WORTH_BYTES:
+            self._new.clear()
+        self._read = 0
         added = {run: _line(run, key, summary) for run, key, summary in self._new}
         self._new.clear()
         try:

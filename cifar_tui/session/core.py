@@ -17,7 +17,6 @@ from cifar_tui.errors import CifarTuiError, InterruptedBySignal, SystemResourceE
 from cifar_tui.mailbox import Mailbox
 from cifar_tui.recipe import Recipe
 from cifar_tui.runs import report as run_report
-from cifar_tui.runs import summary as run_summary
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.runs.lock import RunLock
@@ -186,7 +185,6 @@ class Session:
         self._attend(stack, run)
         self.run_id = run.id
         self._recorder = Recorder(run)
-        stack.callback(run_summary.remember, run)  # once the record is closed: lists of runs then read little
         stack.callback(self._recorder.close)
 
     def _prepare(self, config: RunConfig, threads: int = 0) -> tuple[Dataset, TrainingData, Device]:

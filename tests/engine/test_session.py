@@ -12,10 +12,9 @@ import pytest
 
 from cifar_tui import events
 from cifar_tui.errors import CannotCreateError, DamagedError, NotThereError, SystemResourceError, UsageError
-from cifar_tui.runs import report as run_report
 from cifar_tui.runs.reader import read_events
 from cifar_tui.runs.report import read_report
-from cifar_tui.runs.summary import summaries, summarise
+from cifar_tui.runs.summary import summarise
 from cifar_tui.session.evaluate import evaluate_run
 
 from .conftest import Make, tiny
@@ -40,19 +39,6 @@ def test_a_run_is_a_directory_with_all_there_is_to_know(make: Make, tmp_path: Pa
     summary = summarise(run)
     assert (summary.state, summary.step, summary.target) == ("done", 12, 12)
     assert summary.best_test_accuracy == ended.test["accuracy"]
-
-
-def test_the_end_leaves_a_summary_so_that_lists_of_runs_need_no_events(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ended = finish(make(name="first"))
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("the events were read")
-
-    monkeypatch.setattr(run_report, "read_events", refuse)
-    (summary,) = summaries(run_of(tmp_path, "first").root)
-    assert (summary.state, summary.step, summary.checkpoints > 0) == ("done", ended.step, True)
 
 
 def test_runs_without_a_name_are_numbered(make: Make) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cifar_tui.runs import report
+from cifar_tui.runs import report, summary_index
 from cifar_tui.runs import summary as run_summary
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.directory import RunDirectory, delete_run, rename_run
-from cifar_tui.runs.summary import remember, summaries
+from cifar_tui.runs.summary import summaries
 from cifar_tui.runs.summary_index import NAME, SummaryIndex
 from tests.unit.test_runs_report import CONFIG, ended, evaluation, names_in, record, started
 
@@ -22,6 +22,11 @@ def make(root: Path, name: str, *, step: int = 10) -> RunDirectory:
     run = RunDirectory.create(root, {"title": "T", "config": CONFIG}, name=name, stem="a")
     record(run, started(), evaluation(step, 0.5), ended(step))
     return run
+
+
+@pytest.fixture(autouse=True)
+def every_run_is_worth_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary_index, "_WORTH_RUNS", 1)
 
 
 @pytest.fixture
@@ -70,13 +75,6 @@ def test_only_what_changed_is_added_and_the_newest_line_counts(tmp_path: Path, r
     assert len(lines_of(tmp_path)) == 4
     read.clear()
     assert {found.run: found.step for found in summaries(tmp_path)} == {"a": 10, "b": 20, "c": 10}
-    assert read == []
-
-
-def test_what_a_training_leaves_need_not_be_read_again(run: RunDirectory, read: list[str]) -> None:
-    remember(run)
-    read.clear()
-    assert summaries(run.root)[0].step == 10
     assert read == []
 
 
@@ -164,7 +162,7 @@ def test_nothing_is_written_where_nothing_is_new(run: RunDirectory) -> None:
 def test_the_file_is_made_anew_where_most_lines_count_no_more(
     tmp_path: Path, run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cifar_tui.runs.summary_index._SPARE", 3)
+    monkeypatch.setattr(summary_index, "_SPARE", 3)
     make(tmp_path, "b")
     make(tmp_path, "gone")
     summaries(tmp_path)
@@ -176,6 +174,29 @@ def test_the_file_is_made_anew_where_most_lines_count_no_more(
     assert "gone" not in {line["run"] for line in lines_of(tmp_path)}
     assert (tmp_path / NAME).stat().st_mode & 0o777 == 0o600
     assert names_in(tmp_path) == [NAME, "a", "b"]
+
+
+def test_a_folder_of_few_runs_with_few_events_has_no_such_file(
+    tmp_path: Path, run: RunDirectory, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary_index, "_WORTH_RUNS", 3)
+    make(tmp_path, "b")
+    summaries(tmp_path)
+    assert names_in(tmp_path) == ["a", "b"]
+    make(tmp_path, "c")
+    summaries(tmp_path)
+    assert names_in(tmp_path) == [NAME, "a", "b", "c"]
+    make(tmp_path, "d")
+    summaries(tmp_path)
+    assert [line["run"] for line in lines_of(tmp_path)].count("d") == 0
+    read.clear()
+    summaries(tmp_path)
+    assert read == ["d"]
+    monkeypatch.setattr(summary_index, "_WORTH_BYTES", 100)
+    summaries(tmp_path)
+    read.clear()
+    summaries(tmp_path)
+    assert read == [], "events that take time to read are not read again"
 
 
 def test_nothing_is_left_of_runs_that_are_all_deleted(run: RunDirectory) -> None:
