@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,9 +39,9 @@ def list_command(
     from cifar_tui.runs.summary_index import SummaryIndex
 
     folder = common.runs_dir(runs_dir)
-    gc.disable()  # thousands of summaries are no garbage, and full collections look at all of them
     index = SummaryIndex.read(folder)
-    found = summaries(folder, index)
+    with _no_collections():
+        found = summaries(folder, index)
     if sort == "best":
         found.sort(key=lambda each: -1 if each.best_test_accuracy is None else each.best_test_accuracy)
         found.reverse()
@@ -193,6 +195,18 @@ def _width(text: str) -> int:
     import re
 
     return max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.split("\n"))
+
+
+@contextlib.contextmanager
+def _no_collections() -> Iterator[None]:
+    """Thousands of summaries are no garbage, and every full collection would look at all of them."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _ask(names: list[str], size: int, runs_dir: str | None) -> None:

@@ -9,12 +9,11 @@ few runs whose events are soon read has no such file.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
-from cifar_tui.fsio import FILE_MODE, dump_json, temporary_beside
+from cifar_tui.fsio import FILE_MODE, dump_json, replace_bytes
 from cifar_tui.runs.files import json_safe, parse_object, read_regular
 
 NAME = ".summaries.jsonl"
@@ -76,7 +75,7 @@ class SummaryIndex:
     def save(self) -> None:
         """Write what is new where that saves time; make the file anew where most of its lines count no more.
 
-        Best effort and without fsync: what is torn or lost is found out again by the next list.
+        Best effort: what is torn or lost is found out again by the next list.
         """
         if len(self._new) < _WORTH_RUNS and self._read < _WORTH_BYTES:
             self._new.clear()
@@ -88,7 +87,7 @@ class SummaryIndex:
             if self._stored and not kept:
                 self._path.unlink()
             elif self._stored and self._stored + len(added) > 2 * len(kept) + _SPARE:
-                self._rewrite(list(kept.values()))
+                replace_bytes(self._path, b"\n".join(kept.values()) + b"\n")
                 self._stored = len(kept)
             elif added:
                 self._append(list(added.values()))
@@ -98,33 +97,10 @@ class SummaryIndex:
     def _append(self, lines: list[bytes]) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, FILE_MODE)
-        try:
+        with os.fdopen(descriptor, "ab") as file:
             # The newline in front ends a line that was cut, which would take our first one with it.
-            _write_all(descriptor, b"\n" + b"\n".join(lines) + b"\n")
-        finally:
-            os.close(descriptor)
-
-    def _rewrite(self, lines: list[bytes]) -> None:
-        temporary = temporary_beside(self._path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            descriptor = os.open(temporary, flags, FILE_MODE)
-            try:
-                _write_all(descriptor, b"\n".join(lines) + b"\n")
-            finally:
-                os.close(descriptor)
-            temporary.replace(self._path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+            file.write(b"\n" + b"\n".join(lines) + b"\n")
 
 
 def _line(run: str, key: list[int], summary: dict[str, Any]) -> bytes:
     return dump_json({"run": run, "key": key, "summary": json_safe(summary)}).encode("ascii")
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

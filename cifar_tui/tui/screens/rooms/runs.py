@@ -172,10 +172,10 @@ class RoomRuns(RunsDeeds):
             try:
                 runs = self._reader.look(None if self._looked else self._part)
                 self.post_message(self._Found(runs, None, time.monotonic() - began, whole=True))
+                if not get_current_worker().is_cancelled:
+                    self._reader.save()  # the list is in sight already
             except CifarTuiError as caught:
                 self.post_message(self._Found([], caught, time.monotonic() - began, whole=True))
-            if not get_current_worker().is_cancelled:
-                self._reader.save()  # the list is in sight already
         finally:
             self._reading.release()
 
