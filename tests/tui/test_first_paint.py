@@ -24,7 +24,7 @@ class OneStatic(App):
 OneStatic().run()
 """
 LIMIT = 1.6
-# Beside other tests (`pytest -n 2`) the fastest of ten were disturbed least, and one round of three is enough.
+# Beside other tests the fastest of ten were disturbed least, and one of three rounds is enough.
 ALONE = "PYTEST_XDIST_WORKER" not in os.environ
 ROUNDS = 1 if ALONE else 3
 typical = statistics.median if ALONE else min
