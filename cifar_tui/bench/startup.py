@@ -7,7 +7,6 @@ another with its peak memory at its end.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from cifar_tui.config import RunConfig
 from cifar_tui.errors import SystemResourceError
 from cifar_tui.fsio import dump_json
+from cifar_tui.processes import own_environment
 from cifar_tui.text import safe_text
 
 STEPS = 20
@@ -40,8 +40,6 @@ def measure(config: RunConfig, name: str, pictures: int, threads: int) -> dict[s
         SystemResourceError: the process ended early.
     """
     asked = dump_json({"config": config.model_dump(), "name": name, "pictures": pictures, "threads": threads})
-    root = str(Path(__file__).parents[2])
-    paths = os.pathsep.join(path for path in (root, os.environ.get("PYTHONPATH", "")) if path)
     began = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", "cifar_tui.bench.startup"],
@@ -49,7 +47,7 @@ def measure(config: RunConfig, name: str, pictures: int, threads: int) -> dict[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": paths},
+        env=own_environment(),
     ) as child:
         assert child.stdin is not None
         assert child.stdout is not None

@@ -18,12 +18,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cifar_tui
 from cifar_tui.cli import common
 from cifar_tui.cli.report_text import Places
 from cifar_tui.cli.signals import SignalWatch
 from cifar_tui.errors import CifarTuiError, InterruptedBySignal, SystemResourceError
 from cifar_tui.fsio import dump_json
+from cifar_tui.processes import own_environment
 from cifar_tui.text import safe_text
 
 if TYPE_CHECKING:
@@ -96,15 +96,13 @@ def train(request: TrainRequest, places: Places, *, as_json: bool) -> None:
 
 def _spawn(request: TrainRequest, places: Places) -> tuple[subprocess.Popen[bytes], int]:
     reader, writer = os.pipe()
-    root = str(Path(cifar_tui.__file__).parents[1])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-c", _CHILD, str(writer)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=None if _has_descriptor(sys.stderr) else subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=own_environment(),
             pass_fds=(writer,),
             start_new_session=True,
         )

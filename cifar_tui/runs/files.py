@@ -74,13 +74,22 @@ def parse_object(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: anything else, NaN and nesting beyond the parser's depth included.
     """
-    try:
-        value = _strict_json.decode(data.decode(json.detect_encoding(data), "surrogatepass"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    value = parse_json(data.decode(json.detect_encoding(data), "surrogatepass"))
     if not isinstance(value, dict):
         raise ValueError(f"expected an object, found {type(value).__name__}")
     return value
+
+
+def parse_json(text: str) -> Any:
+    """The value of strict JSON.
+
+    Raises:
+        ValueError: no JSON, NaN and nesting beyond the parser's depth included.
+    """
+    try:
+        return _strict_json.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def json_safe(value: Any) -> Any:

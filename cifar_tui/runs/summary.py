@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,6 +29,26 @@ State = Literal[
     "new",
     "damaged",
 ]
+_TEXT, _COUNT = (str,), (int,)
+_NUMBER, _NONE = (float, int), (type(None),)
+# What is stored of a summary, and of which types.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "title": _TEXT,
+    "state": _TEXT,
+    "step": _COUNT,
+    "target": _COUNT,
+    "model": _TEXT,
+    "dataset": _TEXT,
+    "dataset_state": _TEXT,
+    "best_test_accuracy": (*_NUMBER, *_NONE),
+    "best_step": (*_COUNT, *_NONE),
+    "last_test_accuracy": (*_NUMBER, *_NONE),
+    "created": _TEXT,
+    "seconds": _NUMBER,
+    "checkpoints": _COUNT,
+    "parent": (dict, *_NONE),
+}
+_STORED = tuple(_TYPES)
 _ENDED = frozenset({"done", "stopped", "diverged", "failed", "interrupted", "new"})
 _WATCHED = ("run.json", "events.jsonl", "checkpoints", "run.lock")
 _STAMP = 3  # numbers about one of them
@@ -94,6 +115,16 @@ def stamps(run: RunDirectory) -> list[int]:
     return found
 
 
+def pack(summary: RunSummary) -> list[Any]:
+    """The values of a summary that do not follow from where the run is; for `unpack`."""
+    return [getattr(summary, name) for name in _STORED]
+
+
+def unpack(run: RunDirectory, values: list[Any]) -> RunSummary:
+    """The summary of a run from the values that `pack` gave; its folder may have been moved since."""
+    return RunSummary(run=run.id, path=run.base, **dict(zip(_STORED, values, strict=True)))
+
+
 def summarise(
     run: RunDirectory, index: SummaryIndex | None = None, *, seen: list[int] | None = None
 ) -> RunSummary:
@@ -111,7 +142,7 @@ def summarise(
     if summary is None:
         summary = _compute(run, any(seen[_CHECKPOINTS]))
         if index is not None and summary.state != "damaged":
-            index.put(run.id, key, summary.to_json(), seen[_EVENTS.start])
+            index.put(run.id, key, pack(summary), seen[_EVENTS.start])
     if summary.state != "damaged" and any(seen[_LOCK]):
         held = held_state(run)
         if held is not None and held != "crashed":
@@ -193,40 +224,17 @@ def _count(value: object) -> int:
 
 
 def _from_index(index: SummaryIndex, run: RunDirectory, key: list[int]) -> RunSummary | None:
-    fields = index.get(run.id, key)
-    if fields is None:
+    values = index.get(run.id, key)
+    if values is None or not _types_fit(*map(type, values)):
         return None
-    fields["run"], fields["path"] = run.id, run.base  # the folder may have been moved
-    try:
-        summary = RunSummary(**fields)
-    except TypeError:
-        return None
-    return summary if _well_formed(summary) else None
+    summary = unpack(run, values)
+    judged = summary.best_test_accuracy is not None
+    return summary if summary.state in _ENDED and judged == (summary.best_step is not None) else None
 
 
-def _well_formed(summary: RunSummary) -> bool:
-    """Whether the types of a summary are right: its file may hold anything."""
-    state: object = summary.state
-    best = summary.best_test_accuracy
-    return (
-        isinstance(state, str)
-        and state in _ENDED
-        and type(summary.title) is str
-        and type(summary.model) is str
-        and type(summary.dataset) is str
-        and type(summary.dataset_state) is str
-        and type(summary.created) is str
-        and type(summary.step) is int
-        and type(summary.target) is int
-        and type(summary.checkpoints) is int
-        and _is_number(summary.seconds)
-        and (summary.last_test_accuracy is None or _is_number(summary.last_test_accuracy))
-        and (
-            type(summary.best_step) is int and _is_number(best) if best is not None else not summary.best_step
-        )
-        and (summary.parent is None or type(summary.parent) is dict)
+@lru_cache(maxsize=256)
+def _types_fit(*types: type) -> bool:
+    """Whether values of these types can be a summary's: the file that they come from may hold anything."""
+    return len(types) == len(_STORED) and all(
+        found in _TYPES[name] for name, found in zip(_STORED, types, strict=True)
     )
-
-
-def _is_number(value: object) -> bool:
-    return type(value) is float or type(value) is int

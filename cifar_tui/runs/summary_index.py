@@ -1,8 +1,9 @@
 """Summaries of all runs of a folder in one file, so that thousands are listed without opening each.
 
-The hidden file ``.summaries.jsonl`` has one line for a run, ``{"run", "key", "summary"}``; of several the
-last one counts. It only saves time: a line counts while the files of the run are as its key says, whatever
-else is found there is left out, and without the file all is read from the runs. Processes may append at the
+The hidden file ``.summaries.jsonl`` has one line for a run, ``[id, key, summary]``, where the key and the
+summary are lists; of several the last one counts. It only saves time: a line counts while the files of the
+run are as its key says, whatever else is found there is left out, and without the file all is read from the
+runs. Processes may append at the
 same time; where one rewrites the file just then, a line is lost and made again by the next list. A folder of
 few runs whose events are soon read has no such file.
 """
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from cifar_tui.fsio import FILE_MODE, dump_json, replace_bytes
-from cifar_tui.runs.files import json_safe, parse_object, read_regular
+from cifar_tui.runs.files import json_safe, parse_json, read_regular
 
 NAME = ".summaries.jsonl"
-SCHEMA = 3
-_LIMIT = 256 << 20  # bytes; a run takes about 500
-_START = b'{"run": "'
+SCHEMA = 4
+_LIMIT = 256 << 20  # bytes; a run takes about 250
+_START = b'["'
 _WORTH_RUNS = 100  # new ones that are worth a write
 _WORTH_BYTES = 4 << 20  # of events that were read for new ones, likewise
 _SPARE = 1000  # lines that no longer count which are left alone, however few runs there are
@@ -36,7 +37,7 @@ class SummaryIndex:
         self._lines: dict[str, bytes] = {}
         self._stored = 0  # lines in the file, where it was read
         self._used: dict[str, bytes] = {}
-        self._new: list[tuple[str, list[int], dict[str, Any]]] = []
+        self._new: list[tuple[str, list[int], list[Any]]] = []
         self._read = 0
 
     @classmethod
@@ -52,22 +53,21 @@ class SummaryIndex:
         index._stored = len(lines)
         return index
 
-    def get(self, run: str, key: list[int]) -> dict[str, Any] | None:
-        """The fields of the summary of a run whose files are as `key` says; None where it is not known."""
+    def get(self, run: str, key: list[int]) -> list[Any] | None:
+        """The summary of a run whose files are as `key` says; None where it is not known."""
         line = self._lines.get(run)
         if line is None:
             return None
         try:
-            values = parse_object(line)
-        except ValueError:
+            id, stored, summary = parse_json(line.decode("ascii"))
+        except (ValueError, TypeError):
             return None
-        summary = values.get("summary")
-        if values.get("run") != run or values.get("key") != [SCHEMA, *key] or not isinstance(summary, dict):
+        if id != run or stored != [SCHEMA, *key] or type(summary) is not list:
             return None
         self._used[run] = line
         return summary
 
-    def put(self, run: str, key: list[int], summary: dict[str, Any], read: int) -> None:
+    def put(self, run: str, key: list[int], summary: list[Any], read: int) -> None:
         """Know the summary of a run: JSON values, for which `read` bytes of events were read."""
         self._new.append((run, [SCHEMA, *key], summary))
         self._read += read
@@ -102,5 +102,5 @@ class SummaryIndex:
             file.write(b"\n" + b"\n".join(lines) + b"\n")
 
 
-def _line(run: str, key: list[int], summary: dict[str, Any]) -> bytes:
-    return dump_json({"run": run, "key": key, "summary": json_safe(summary)}).encode("ascii")
+def _line(run: str, key: list[int], summary: list[Any]) -> bytes:
+    return dump_json([run, key, json_safe(summary)]).encode("ascii")

@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
-from cifar_tui.tui import graphics
+from cifar_tui.tui import graphics, places
 from cifar_tui.tui import theme as themes
 from cifar_tui.tui.actions import ACTIONS
 from cifar_tui.tui.guard import Guard, end_process
@@ -99,6 +99,7 @@ class CifarTuiApp(Leaving):
         self.dashboard = Dashboard(self.settings)
         self._first_start = first_start and watch is None
         self._watch = watch
+        self._many_runs = False
         for name in themes.NAMES:
             self.register_theme(themes.build(name))
         self._begin_with_theme(self.settings.theme if self.settings.theme in themes.NAMES else themes.DARK)
@@ -137,6 +138,9 @@ class CifarTuiApp(Leaving):
         """The styles of the panes and the folders, once the panes are about to be made."""
         for folder in (self.data_dir, self.runs_dir):  # an error here ends the app with its message
             assert isinstance(folder, Path)
+        self._many_runs = places.has_many_runs(self.runs_dir)
+        if self._many_runs:  # their process works beside the making of the panes
+            self.read_runs_ahead()
         self.stylesheet.read_all(sorted(set(_STYLES.glob("*.tcss")) - {_STYLES / "app.tcss"}))
         self.stylesheet.reparse()
 
@@ -185,7 +189,8 @@ class CifarTuiApp(Leaving):
             gc.freeze()  # a full collection over all that was made until now stops the screen for 0.1 s
             gc.enable()
         self.look()
-        self.read_runs_ahead()
+        if not self._many_runs:
+            self.read_runs_ahead()
         if self._watch is not None:
             self.action_open_run(self._watch)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ if TYPE_CHECKING:
     from textual.app import App
 
     from cifar_tui.tui.runs_data import RunsReader
+
+MANY_RUNS = 1000  # from which a process of its own is worth its start
 
 
 def data_folder(app: App[Any]) -> Path:
@@ -25,6 +29,15 @@ def runs_folder(app: App[Any]) -> Path:
 
     found = getattr(app, "runs_dir", None)
     return found if isinstance(found, Path) else runs_dir(None)
+
+
+def has_many_runs(folder: Path) -> bool:
+    """Whether a folder has so many runs that a process of its own should read them, see `runs.listing`."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(1 for _ in itertools.islice(entries, MANY_RUNS)) == MANY_RUNS
+    except OSError:
+        return False
 
 
 def runs_reader(app: App[Any], folder: Path) -> RunsReader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from cifar_tui.errors import CifarTuiError
 from cifar_tui.runs.directory import RunDirectory, iterate_runs
+from cifar_tui.runs.listing import Apart, read_apart
 from cifar_tui.runs.liveness import LIVE, held_state
 from cifar_tui.runs.reader import Tail
 from cifar_tui.runs.report import Fold, fold, fold_run
 from cifar_tui.runs.summary import RunSummary, stamps, summarise
 from cifar_tui.runs.summary_index import SummaryIndex
+from cifar_tui.tui.places import has_many_runs
 
 if TYPE_CHECKING:
     from cifar_tui.runs.compare import Comparison
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 FOLLOWED = 32  # runs in training whose events are followed line by line; more are read anew at each look
 PART_SECONDS = 0.5  # a first look that takes longer shows what it has
+FRESH_SECONDS = 2.0  # what was read ahead no longer ago is as good as a look
 
 
 class Follower:
@@ -75,14 +79,24 @@ class RunsReader:
         self._known: dict[str, tuple[list[int], RunSummary]] = {}
         self._followers: dict[str, Follower] = {}
         self._index: SummaryIndex | None = None
-        self._awaited = False
+        self._apart: Apart | None = None
+        self._ahead = -math.inf  # when all was read ahead
+        self._awaited = threading.Event()
         self._lock = threading.Lock()
 
     def prepare(self, stop: Callable[[], bool]) -> None:
         """Read ahead what the first `look` needs, until it is asked for or `stop` says so."""
         with self._lock, contextlib.suppress(CifarTuiError):
+            if self._awaited.is_set():
+                return
+            if has_many_runs(self.folder):
+                self._apart = read_apart(self.folder)
+                self._gather(lambda: self._awaited.is_set() or stop())
+                if not self._awaited.is_set():
+                    self._end_apart()
+                return
             for run in iterate_runs(self.folder):
-                if self._awaited or stop():
+                if self._awaited.is_set() or stop():
                     return
                 key = stamps(run)
                 self._known[run.id] = (key, summarise(run, self._stored(), seen=key))
@@ -96,13 +110,27 @@ class RunsReader:
         Raises:
             CifarTuiError: the folder cannot be read; a missing one has no runs.
         """
-        self._awaited = True
+        self._awaited.set()
         with self._lock:
             return self._look(part)
 
     def _look(self, part: Callable[[list[RunSummary]], object] | None) -> list[RunSummary]:
-        found: dict[str, tuple[list[int], RunSummary]] = {}
         due = time.monotonic() + PART_SECONDS
+
+        def tell(runs: dict[str, tuple[list[int], RunSummary]]) -> bool:
+            nonlocal due
+            if part is not None and time.monotonic() >= due:
+                part([summary for _, summary in runs.values()])
+                due = time.monotonic() + 4 * PART_SECONDS
+            return False
+
+        self._gather(lambda: tell(self._known))
+        if time.monotonic() - self._ahead < FRESH_SECONDS:
+            self._ahead = -math.inf
+            self.look_at_live()
+            return [summary for _, summary in self._known.values()]
+        self._ahead = -math.inf
+        found: dict[str, tuple[list[int], RunSummary]] = {}
         for run in iterate_runs(self.folder):
             key = stamps(run)
             known = self._known.get(run.id)
@@ -112,17 +140,38 @@ class RunsReader:
                 found[run.id] = known
             else:
                 found[run.id] = (key, summarise(run, self._stored(), seen=key))
-            if part is not None and time.monotonic() >= due:
-                part([summary for _, summary in found.values()])
-                due = time.monotonic() + 4 * PART_SECONDS
+            tell(found)
         for gone in self._followers.keys() - found.keys():
             self._followers.pop(gone).close()
         self._known = found
         return [summary for _, summary in found.values()]
 
+    def _gather(self, stop: Callable[[], bool]) -> None:
+        """Take what the process tells that reads ahead, until all is known or `stop` says so."""
+        if self._apart is None or self._ahead > -math.inf:
+            return
+        try:
+            for found in self._apart:
+                if found is None:
+                    self._ahead = time.monotonic()
+                    return
+                id, key, summary = found
+                self._known[id] = (key, summary)
+                if stop():
+                    return
+        except OSError:
+            self._apart = None  # what it did not tell is read here
+
+    def _end_apart(self) -> None:
+        if self._apart is not None:
+            self._apart.close()
+            self._apart = None
+
     def save(self) -> None:
         """Keep what was found out for the looks of later starts."""
-        self._stored().save()
+        if self._apart is None or self._index is not None:
+            self._stored().save()
+        self._end_apart()  # which has kept what it found out itself
         self._index = SummaryIndex(self.folder)  # what is known here is newer than what is stored
 
     def look_at_live(self) -> list[RunSummary]:
@@ -136,7 +185,10 @@ class RunsReader:
         return now
 
     def close(self) -> None:
-        """Close the files of the runs that are followed."""
+        """Close the files of the runs that are followed, and end what reads ahead."""
+        if self._lock.acquire(blocking=False):
+            self._end_apart()
+            self._lock.release()
         while self._followers:
             self._followers.popitem()[1].close()
 
