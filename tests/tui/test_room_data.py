@@ -92,6 +92,25 @@ async def test_t_switches_the_split_and_n_the_order(tmp_path: Path) -> None:
         assert grid.index == 0
 
 
+async def test_a_move_in_a_split_that_is_gone_shows_the_picture_under_the_cursor(tmp_path: Path) -> None:
+    room = RoomData()
+    app = app_with(room, tmp_path)
+    async with app.run_test(size=(120, 37)) as pilot:
+        grid = await open_data(app, pilot)
+        await pilot.press("end")
+        assert grid.index == 119
+        grid.tell_moved()
+        room.action_split()  # before what was told arrives
+        await pilot.pause()
+        assert "1 of 40, file order" in app.text
+        assert line_with(app, "test, label")
+        await pilot.press("t", "end")
+        grid.post_message(SamplesGrid.Zoomed(119))
+        room.action_split()
+        await until(pilot, lambda: isinstance(app.screen, ZoomScreen))
+        assert "#0" in screen_text(app)
+
+
 async def test_a_picture_is_found_by_its_index_and_a_wrong_one_is_explained(tmp_path: Path) -> None:
     app = app_with(RoomData(), tmp_path)
     async with app.run_test(size=(120, 37)) as pilot:

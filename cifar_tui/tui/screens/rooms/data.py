@@ -219,23 +219,23 @@ class RoomData(DataChecks):
         middle.border_subtitle = Content(f"{grid.cursor + 1:,} of {grid.count:,}, {order}")
 
     def on_samples_grid_moved(self, message: SamplesGrid.Moved) -> None:
-        """Another picture."""
+        """Another picture: that under the cursor now, as the message may speak of a split that is gone."""
         message.stop()
         self._paint_frame()
-        self._paint_picture(message.index)
+        self._paint_picture(self.query_one(SamplesGrid).index)
 
     def on_samples_grid_zoomed(self, message: SamplesGrid.Zoomed) -> None:
         """A closer look."""
         message.stop()
-        split, dataset = self.split, self._dataset
-        if split is None or dataset is None:
+        split, dataset, index = self.split, self._dataset, self.query_one(SamplesGrid).index
+        if split is None or dataset is None or index is None:
             return
         if message.augmented:
             forms = self.screen.query(RecipeForm)
             recipe = forms.first().recipe if forms else None
-            self.app.push_screen(augmented(split, message.index, recipe.config if recipe else None))
+            self.app.push_screen(augmented(split, index, recipe.config if recipe else None))
         else:
-            self.app.push_screen(zoomed(dataset.name, self._part, split, message.index))
+            self.app.push_screen(zoomed(dataset.name, self._part, split, index))
 
     def _paint_picture(self, index: int | None) -> None:
         name = self._dataset.name if self._dataset is not None else ""

@@ -220,10 +220,11 @@ class ReportBody(Vertical):
     def on_gallery_zoomed(self, message: Gallery.Zoomed) -> None:
         """A closer look from the preview."""
         message.stop()
-        if self._answered is not None and self._dataset is not None:
+        place = self.query_one("#report-preview", Gallery).place
+        if self._answered is not None and self._dataset is not None and place is not None:
             answered = self._answered
             split = self._dataset.test if answered.source == "test" else self._dataset.train
-            self.app.push_screen(zoomed(split, answered, message.place))
+            self.app.push_screen(zoomed(split, answered, place))
 
     def on_confusion_matrix_moved(self, message: ConfusionMatrix.Moved) -> None:
         """Say the cell."""

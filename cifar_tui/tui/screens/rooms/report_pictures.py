@@ -151,10 +151,10 @@ class ReportPictures(Horizontal):
         )
 
     def on_gallery_moved(self, message: Gallery.Moved) -> None:
-        """Another picture."""
+        """Another picture: that under the cursor now, as the message may speak of a report that is gone."""
         message.stop()
         self._paint_frame()
-        self._paint_picture(message.place)
+        self._paint_picture(self.query_one(Gallery).place)
 
     def _paint_picture(self, place: int | None) -> None:
         zoom, facts = self.query_one(PictureZoom), self.query_one("#pictures-facts", Static)
@@ -180,8 +180,9 @@ class ReportPictures(Horizontal):
     def on_gallery_zoomed(self, message: Gallery.Zoomed) -> None:
         """A closer look."""
         message.stop()
-        if self._split is not None and self._answered is not None:
-            self.app.push_screen(zoomed(self._split, self._answered, message.place))
+        place = self.query_one(Gallery).place
+        if self._split is not None and self._answered is not None and place is not None:
+            self.app.push_screen(zoomed(self._split, self._answered, place))
 
     # ---- keys ----
 
