@@ -180,7 +180,7 @@ class RunConfig(BaseModel):
     engine: Literal["auto", "eager", "compiled", "graph", "graph+compiled", "fused", "native"] = _option(
         "auto",
         "run",
-        "How steps are run; auto: the fastest that can. native and fused are for the CPU, graph for CUDA.",
+        "How steps are run; auto: the fastest that can. fused is for the CPU, graph for CUDA.",
         advanced=True,
     )
     checkpoint_keep: int = _option(

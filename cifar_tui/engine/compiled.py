@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cifar_tui.engine import graph
+from cifar_tui.engine import graph_body
 
 _COMPILING = threading.Lock()  # the compiler is not made for several threads
 
 
 class CompiledForward:
-    """`graph.forward`, compiled at its first call in the thread of that call.
+    """`graph_body.forward`, compiled at its first call in the thread of that call.
 
     Args:
         compile: in place of `torch.compile`, for tests.
@@ -52,10 +52,10 @@ class CompiledForward:
 
     def _prepared(self) -> Callable[..., Any]:
         if self._compile is not None:
-            made: Callable[..., Any] = self._compile(graph.forward)
+            made: Callable[..., Any] = self._compile(graph_body.forward)
             return made
         torch.compiler.reset()  # what earlier trainings left would count against a limit
-        return torch.compile(graph.forward, dynamic=False, fullgraph=True, options=_options())
+        return torch.compile(graph_body.forward, dynamic=False, fullgraph=True, options=_options())
 
 
 def _options() -> dict[str, Any]:

@@ -1,26 +1,28 @@
 """Which step engine a training runs on: the one asked for, or the fastest that can do it.
 
-Left to itself a training on CUDA runs captured steps, compiled ones where it is long enough to wait for the
-compiler, else eager ones; a training on a CPU runs native steps, else fused, else eager ones. An engine that
-fails hands over to the next, see `ladder`. On CUDA nothing of this was measured: no device was at hand.
+Left to itself a training runs native steps wherever there are some: in C on a CPU, as CUDA kernels on a
+GPU. Else it runs captured steps on CUDA, compiled ones where it is long enough to wait for the compiler,
+fused ones on a CPU, and eager ones where nothing else can. An engine that fails hands over to the next, see
+`ladder`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from cifar_tui.config import RunConfig
-from cifar_tui.engine import fused, graph, native, native_build
+from cifar_tui.engine import cuda_native, fused, native, native_build
 from cifar_tui.engine.augmented import Augmentation
 from cifar_tui.engine.batches import DeviceSplit, TrainingOrder
 from cifar_tui.engine.compiled import CompiledForward
-from cifar_tui.engine.graph import GraphStep, Parts
+from cifar_tui.engine.graph import GraphStep
 from cifar_tui.engine.graph_backend import CudaGraphs, GraphBackend, Uncaptured
+from cifar_tui.engine.graph_body import AutogradBody, MakeBody, Parts
 from cifar_tui.engine.graph_scores import GraphScores
 from cifar_tui.engine.ladder import Ladder, Rung, Tell, first_that_builds
 from cifar_tui.engine.noise import Noise, has_dropout, is_keyed
@@ -28,9 +30,9 @@ from cifar_tui.engine.snapshot import Snapshot
 from cifar_tui.engine.step import EagerStep, StepEngine
 from cifar_tui.errors import UsageError
 
-# An estimate: compiling saves about 0.1 ms a step on a large GPU and takes about half a minute.
+# Compiling saved 0.15 ms a step on an H100, and took a quarter to half a minute.
 STEPS_WORTH_COMPILING = 300_000
-AT_ONCE = frozenset({"eager", "fused", "native"})  # they compile nothing at their first step
+AT_ONCE = frozenset({"eager", "fused", "native"})  # they compile nothing at their first step on a CPU
 _LADDERS = {
     "eager": ("eager",),
     "fused": ("fused",),
@@ -39,6 +41,7 @@ _LADDERS = {
     "graph": ("graph", "eager"),
     "graph+compiled": ("graph+compiled", "graph", "eager"),
 }
+_NATIVE_ON_CUDA = ("native", "graph", "eager")
 
 
 def why_not(name: str, config: RunConfig, device: torch.device) -> str | None:
@@ -46,7 +49,8 @@ def why_not(name: str, config: RunConfig, device: torch.device) -> str | None:
     if name == "fused":
         return fused.why_not(config, device)
     if name == "native":
-        return native.why_not(config, device)
+        chosen = cuda_native.why_not if device.type == "cuda" else native.why_not
+        return chosen(config, device)
     if name in {"graph", "graph+compiled"} and device.type != "cuda":
         return f"it is for CUDA devices, not for {device.type}"
     if name == "compiled" and device.type not in {"cuda", "cpu"}:
@@ -66,7 +70,10 @@ def ladder_of(config: RunConfig, device: torch.device, steps: int) -> tuple[str,
             raise UsageError(
                 f"engine {config.engine} cannot run this: {reason}", hint="--engine auto", id="E-ENGINE"
             )
-        return _LADDERS[config.engine]
+        on_cuda = config.engine == "native" and device.type == "cuda"
+        return _NATIVE_ON_CUDA if on_cuda else _LADDERS[config.engine]
+    if device.type == "cuda" and cuda_native.why_not(config, device) is None:
+        return _NATIVE_ON_CUDA
     if device.type == "cuda":
         return _LADDERS["graph+compiled" if steps >= STEPS_WORTH_COMPILING else "graph"]
     able = {
@@ -131,9 +138,10 @@ def choose(
         falls.append(text)
 
     say = tell or keep
-    builder = Builder(config, parts, say, backend)
+    builder = Builder(config, parts, say, place, backend)
     rungs = [Rung(name, builder.maker(name)) for name in names]
-    if names[0] not in AT_ONCE or (names[0] == "native" and not native_build.is_built()):
+    is_built = place.type == "cpu" and (names[0] != "native" or native_build.is_built())
+    if names[0] not in AT_ONCE or not is_built:
         announce(names[0])
     if any(name not in AT_ONCE for name in names):
         engine: StepEngine = Ladder(rungs, module, optimizer, say)
@@ -152,6 +160,7 @@ class Builder:
         config: what to train.
         parts: what every engine works with.
         tell: told of what failed.
+        place: the device that engines are chosen for.
         backend: captures; None for CUDA graphs.
     """
 
@@ -160,9 +169,11 @@ class Builder:
         config: RunConfig,
         parts: Parts,
         tell: Tell,
+        place: torch.device,
         backend: GraphBackend | None = None,
     ) -> None:
         self._config = config
+        self._place = place
         self._parts = parts
         self._tell = tell
         self._backend = backend
@@ -175,7 +186,7 @@ class Builder:
             "native": self._native,
             "compiled": self._compiled,
             "graph": self._graph,
-            "graph+compiled": lambda: self._graph(CompiledForward(), "graph+compiled"),
+            "graph+compiled": self._graph_compiled,
         }
         return makers[name]
 
@@ -206,18 +217,26 @@ class Builder:
 
     def _native(self) -> StepEngine:
         parts = self._parts
+        if self._place.type == "cuda":
+            return self._graph("native", cuda_native.body_of(self._config), torch.float32)
         return native.NativeStep(
             self._config, parts.module, parts.optimizer, parts.split, parts.order, parts.learning_rate
         )
 
     def _compiled(self) -> StepEngine:
         uncaptured = Uncaptured(self._parts.split.images.device)
-        return GraphStep(self._parts, uncaptured, name="compiled", forward=CompiledForward())
+        body = partial(AutogradBody, forward=CompiledForward())
+        return GraphStep(self._parts, uncaptured, name="compiled", make_body=body)
 
-    def _graph(self, forward: Any = graph.forward, name: str = "graph") -> StepEngine:
+    def _graph_compiled(self) -> StepEngine:
+        return self._graph("graph+compiled", partial(AutogradBody, forward=CompiledForward()))
+
+    def _graph(
+        self, name: str = "graph", body: MakeBody = AutogradBody, rates: torch.dtype | None = None
+    ) -> StepEngine:
         backend = self._backend or CudaGraphs(self._parts.split.images.device)
         scores = GraphScores(backend, lambda text: self._tell(text, name))
-        return GraphStep(self._parts, backend, name=name, forward=forward, scores=scores)
+        return GraphStep(self._parts, backend, name=name, make_body=body, rates=rates, scores=scores)
 
 
 def _settle() -> None:
@@ -232,7 +251,7 @@ def _remarks(config: RunConfig, engine: StepEngine, device: torch.device) -> lis
         return ["TorchScript is not at hand: the fused steps run as plain Python"]
     if engine.name == "compiled" and device.type == "cpu":
         return ["compiled steps take about half a minute to prepare on a CPU; --engine auto is faster there"]
-    can_be_native = native.why_not(config, device) is None
+    can_be_native = device.type == "cpu" and native.why_not(config, device) is None
     if config.engine == "auto" and can_be_native and not native_build.can_compile():
         return ["without a C compiler the fused steps run; native ones are about twice as fast"]
     if config.engine == "auto" and engine.name == "eager" and device.type == "cpu":

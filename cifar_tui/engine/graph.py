@@ -11,22 +11,20 @@ The same engine without a capture (`graph_backend.Uncaptured`) runs compiled ste
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cifar_tui.engine.augmented import Augmentation
-from cifar_tui.engine.batches import DeviceSplit, TrainingOrder, as_float
 from cifar_tui.engine.evaluation import Judge
 from cifar_tui.engine.graph_backend import GraphBackend, Work
+from cifar_tui.engine.graph_body import AutogradBody, Body, MakeBody, Parts, Slots
 from cifar_tui.engine.noise import Noise, has_dropout
 from cifar_tui.engine.snapshot import Snapshot
-from cifar_tui.engine.step import ChunkResult, l2_penalty, penalised
+from cifar_tui.engine.step import ChunkResult
 
 MOST_STEPS = 50  # a launch
 LAUNCH_SECONDS = 0.025  # a launch is at most this long, so that a control is heard within 50 ms
@@ -34,43 +32,6 @@ NOISE_NUMBERS = 1 << 23  # dropout multipliers a launch
 AUGMENTED_BYTES = 1 << 26  # changed pictures a launch
 _WARM_UP = 3
 _TIMED = 5
-
-# module, uint8 pictures (N, 32, 32, 3), labels (N,), numbers (B,) -> loss (), hits ()
-Forward = Callable[[nn.Module, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What every engine works with.
-
-    Attributes:
-        module: the model, on its device.
-        optimizer: over its parameters.
-        split: pictures to train on, on the same device.
-        order: which pictures each step takes.
-        learning_rate: of a step.
-        batch_size: pictures a step.
-        l2_reg: penalty ``l2_reg * sum(w ** 2)``.
-        seed: of the run.
-        augmentation: what is done to the pictures of a batch, if anything.
-    """
-
-    module: nn.Module
-    optimizer: torch.optim.Optimizer
-    split: DeviceSplit
-    order: TrainingOrder
-    learning_rate: Callable[[int], float]
-    batch_size: int
-    l2_reg: float
-    seed: int
-    augmentation: Augmentation | None = None
-
-
-def forward(module: nn.Module, images: Tensor, labels: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss, float32 (), and hits, int64 (), of the pictures of these numbers, uint8 until here."""
-    wanted = labels.index_select(0, numbers)
-    logits = module(as_float(images.index_select(0, numbers)))
-    return functional.cross_entropy(logits, wanted), (logits.argmax(1) == wanted).sum()
 
 
 def steps_a_launch(steps_per_epoch: int, seconds: float, most: int = MOST_STEPS) -> int:
@@ -93,7 +54,8 @@ class GraphStep:
         parts: what to train.
         backend: captures.
         name: of the engine, for people and for the record.
-        forward: from pictures to loss and hits.
+        make_body: makes what does one step; autograd by default.
+        rates: type of the learning rates that a step reads; None for the one that an eager step has.
         scores: how it evaluates a batch; None for the plain way.
         most: steps a launch, at most.
 
@@ -109,7 +71,8 @@ class GraphStep:
         backend: GraphBackend,
         *,
         name: str = "graph",
-        forward: Forward = forward,
+        make_body: MakeBody = AutogradBody,
+        rates: torch.dtype | None = None,
         scores: Judge | None = None,
         most: int = MOST_STEPS,
     ) -> None:
@@ -117,8 +80,7 @@ class GraphStep:
         self.scores = scores
         self.steps_per_launch = 1
         self.captures = 0
-        self._parts, self._backend, self._forward, self._most = parts, backend, forward, most
-        self._penalised = penalised(parts.module)
+        self._parts, self._backend, self._make_body, self._most = parts, backend, make_body, most
         self._device = parts.split.images.device
         self._noise: Noise | None = None
         if has_dropout(parts.module):
@@ -131,12 +93,10 @@ class GraphStep:
             self._most = max(1, min(self._most, AUGMENTED_BYTES // bytes_a_step))
             taken = self._most * parts.batch_size
             self._changed = images.new_zeros((taken, *images.shape[1:])), labels.new_zeros(taken)
-        self._numbers = torch.zeros((most, parts.batch_size), dtype=torch.int64, device=self._device)
-        # CUDA kernels read a rate of 32 bits; on a CPU an eager step has all 64, and so has this one
-        exact = torch.float64 if self._device.type == "cpu" else torch.float32
-        self._rates = torch.zeros(most, dtype=exact, device=self._device)
-        self._losses = torch.zeros(most, device=self._device)
-        self._hits = torch.zeros(most, dtype=torch.int64, device=self._device)
+        if rates is None:  # fused kernels on CUDA read one of 32 bits
+            rates = torch.float64 if self._device.type == "cpu" else torch.float32
+        self._slots = Slots.of(parts, *self._pictures(), most, rates)
+        self._body: Body | None = None
         self._state: dict[tuple[nn.Parameter, str], Tensor] = {}
         self._launches: dict[int, Work] = {}
         self._signature: tuple[Any, ...] = ()
@@ -152,7 +112,7 @@ class GraphStep:
         losses = torch.empty(count, device=self._device)
         hits = torch.empty(count, dtype=torch.int64, device=self._device)
         rates = [self._parts.learning_rate(step) for step in range(first, first + count)]
-        table = torch.tensor(rates, dtype=self._rates.dtype).to(self._device)
+        table = torch.tensor(rates, dtype=self._slots.rates.dtype).to(self._device)
         keys = None if self._noise is None else self._noise.keys(first, count)
         done = 0
         while done < count:
@@ -160,8 +120,8 @@ class GraphStep:
             part = slice(done, done + steps)
             self._fill(first + done, steps, table[part], None if keys is None else keys[part])
             self._launches[steps]()
-            losses[part].copy_(self._losses[:steps])
-            hits[part].copy_(self._hits[:steps])
+            losses[part].copy_(self._slots.losses[:steps])
+            hits[part].copy_(self._slots.hits[:steps])
             done += steps
         self._set_rate(rates[-1])
         host = losses.cpu().numpy().astype(np.float64)  # the one wait for the device
@@ -191,6 +151,9 @@ class GraphStep:
         kept = Snapshot(parts.module, parts.optimizer)
         parts.module.train()
         try:
+            images, labels = self._pictures()
+            self._slots = replace(self._slots, images=images, labels=labels)
+            self._body = self._make_body(parts, self._slots, self._noise)
             backend.warm_up(lambda: self._steps(1), _WARM_UP)
             parts.optimizer.zero_grad(set_to_none=True)  # so that gradients come to lie in the graph's memory
             self._launches[1] = backend.capture(lambda: self._steps(1))
@@ -251,29 +214,10 @@ class GraphStep:
         """What the captured steps read: the split, or the changed pictures of a launch; with labels."""
         return self._changed or (self._parts.split.images, self._parts.split.labels)
 
-    # ---- what is captured ----
-
     def _steps(self, count: int) -> None:
+        assert self._body is not None
         for slot in range(count):
-            self._step(slot)
-
-    def _step(self, slot: int) -> None:
-        parts = self._parts
-        if self._noise is not None:
-            self._noise.aim(slot)
-        loss, hits = self._forward(parts.module, *self._pictures(), self._numbers[slot])
-        parts.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            loss = loss.detach()
-            if parts.l2_reg:
-                gradients = [weight.grad for weight in self._penalised if weight.grad is not None]
-                torch._foreach_add_(gradients, self._penalised, alpha=2.0 * parts.l2_reg)
-                loss = loss + l2_penalty(self._penalised, parts.l2_reg)
-            self._losses[slot].copy_(loss)
-            self._hits[slot].copy_(hits)
-        self._set_rate(self._rates[slot])
-        parts.optimizer.step()
+            self._body(slot)
 
     # ---- what is filled before a launch ----
 
@@ -283,22 +227,22 @@ class GraphStep:
             rows = self._parts.order.rows(first + done, count - done)
             if self._parts.augmentation is not None:
                 rows = self._augment(self._parts.augmentation, first + done, rows, done)
-            self._numbers[done : done + len(rows)].copy_(rows)
+            self._slots.numbers[done : done + len(rows)].copy_(rows)
             done += len(rows)
-        self._rates[:count].copy_(rates)
+        self._slots.rates[:count].copy_(rates)
         if self._noise is not None and keys is not None:
             self._noise.draw(keys)
 
     def _augment(self, augmentation: Augmentation, first: int, rows: Tensor, done: int) -> Tensor:
         """Change the pictures of some steps, `done` steps into a launch; returns their places there."""
-        split, (images, labels) = self._parts.split, self._pictures()
+        split, images, labels = self._parts.split, self._slots.images, self._slots.labels
         begin = done * rows.shape[1]
         part = slice(begin, begin + rows.numel())
         images[part].copy_(augmentation.pictures(split.images, rows, first))
         labels[part].copy_(split.labels.index_select(0, rows.flatten()))
         return torch.arange(begin, begin + rows.numel(), device=self._device).view_as(rows)
 
-    def _set_rate(self, rate: float | Tensor) -> None:
+    def _set_rate(self, rate: float) -> None:
         for group in self._parts.optimizer.param_groups:
             group["lr"] = rate
 

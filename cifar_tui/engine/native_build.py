@@ -69,9 +69,10 @@ def library() -> ctypes.CDLL:
     """
     recipe = _recipe()
     reasons = []
-    if _is_private(_cache()):
+    private = private_folder()
+    if private is not None:
         try:
-            return recipe.load(_cache())
+            return recipe.load(private)
         except OSError as error:  # a full disk, say, or one from which nothing may be run
             reasons.append(str(error))
     try:
@@ -126,14 +127,17 @@ def _cache() -> Path:
     return Path(platformdirs.user_cache_dir("cifar-tui", appauthor=False)) / "native"
 
 
-def _is_private(folder: Path) -> bool:
-    """Whether nobody else can put a library there, which would be run."""
+def private_folder() -> Path | None:
+    """Where compiled code is kept; None where somebody else could put some there, which would be run."""
+    folder = _cache()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
     except OSError:
-        return False
-    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+        return None
+    if sys.platform == "win32":
+        return None
+    return folder if status.st_uid == os.getuid() and not status.st_mode & 0o022 else None
 
 
 def _processor(command: list[str]) -> tuple[bytes, str]:

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-ENGINES = ("eager", "compiled", "graph", "graph+compiled")
+ENGINES = ("eager", "compiled", "graph", "graph+compiled", "native")
 PLAIN = (
     "loader-tensor"  # what ratios are to; a DataLoader over one float tensor, as it is the fastest to load
 )

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cifar_tui import events
-from cifar_tui.engine import checkpoint, compiled, graph
+from cifar_tui.engine import checkpoint, compiled, graph_body
 from cifar_tui.engine.compiled import CompiledForward
 
 from .conftest import World
@@ -29,7 +29,7 @@ class FakeCompiler:
         self.most_busy = 0
 
     def __call__(self, function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-        assert function is graph.forward
+        assert function is graph_body.forward
         self.options = options
 
         def first(*args: Any) -> Any:
