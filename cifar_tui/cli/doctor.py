@@ -121,14 +121,24 @@ def _torch() -> dict[str, Any]:
 
 
 def _native() -> dict[str, Any]:
-    """What the engine in C is compiled with, and whether it was; a compiler that is missing is a finding."""
+    """What native steps are compiled with, and whether they were; a compiler that is missing is a finding.
+
+    `cuda_error` says why there are none on a CUDA device, whether there is one or not.
+    """
     from cifar_tui.engine import native_build
 
     try:
-        command = native_build.compiler()
-        return {"compiler": " ".join(command), "built": native_build.is_built(), "error": None}
+        from cifar_tui.engine.cuda_kernels import why_not
+
+        on_cuda = why_not()
+    except (ImportError, OSError):
+        on_cuda = "torch cannot be loaded"
+    try:
+        command = " ".join(native_build.compiler())
+        found = {"compiler": command, "built": native_build.is_built(), "error": None}
     except native_build.NoNativeError as error:
-        return {"compiler": None, "built": False, "error": str(error)}
+        found = {"compiler": None, "built": False, "error": str(error)}
+    return found | {"cuda_error": on_cuda}
 
 
 def _cores() -> int:
@@ -224,6 +234,7 @@ def _text(found: dict[str, Any]) -> str:
                 f"{found['cores']} cores, {human_bytes(memory['total'])} memory, "
                 f"{human_bytes(memory['available'])} available",
                 _native_line(found["native"]),
+                *_cuda_lines(found["native"], found["torch"]),
             ],
         ),
         ("data", _data_lines(found["data"])),
@@ -257,6 +268,16 @@ def _native_line(native: dict[str, Any]) -> str:
         return f"{why}: training on the CPU runs engine fused, about half as fast as native"
     when = "compiled and kept" if native["built"] else "compiled by the first training that can use it"
     return f"C compiler {safe_text(native['compiler'], 60)}; engine native is {when}"
+
+
+def _cuda_lines(native: dict[str, Any], torch: dict[str, Any]) -> list[str]:
+    if not any(each["device"].startswith("cuda") for each in torch["devices"]):
+        return []
+    if native["cuda_error"] is not None:
+        return [
+            f"{safe_text(native['cuda_error'], 80)}: training on CUDA runs engine graph, several times slower"
+        ]
+    return ["CUDA kernels of engine native are compiled by the first training of a shape, and kept"]
 
 
 def _data_lines(data: dict[str, Any]) -> list[str]:

@@ -240,9 +240,14 @@ class Builder:
 
 
 def _settle() -> None:
-    """One choice of kernels, the same in the next process: a resume is to give the same bits."""
+    """One choice of kernels, the same in the next process: a resume is to give the same bits.
+
+    All engines compute in float32, as the banner says: by default convolutions would round to 10 bits.
+    """
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _remarks(config: RunConfig, engine: StepEngine, device: torch.device) -> list[str]:

@@ -71,7 +71,8 @@ class Slots:
 
         Args:
             parts: what to train.
-            images, labels: what the steps read.
+            images: what the steps read.
+            labels: of the images.
             count: steps of a launch, at most.
             rates: type of the learning rates.
         """

@@ -9,6 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from cifar_tui.cli import doctor
 from cifar_tui.cli.terminal_card import card
 from cifar_tui.runs.lock import RunLock
 from tests.cli.command import Outcome, call, environment, make_run
@@ -127,13 +128,28 @@ def test_the_compiler_of_the_native_engine_is_named(
 ) -> None:
     monkeypatch.setenv("CC", f"{sys.executable} -X dev")
     monkeypatch.setattr("cifar_tui.engine.native_build.is_built", lambda: built)
+    monkeypatch.setattr("cifar_tui.engine.cuda_kernels.why_not", lambda: "no bindings")
     assert cli("--json").json["native"] == {
         "compiler": f"{sys.executable} -X dev",
         "built": built,
         "error": None,
+        "cuda_error": "no bindings",
     }
     when = "compiled and kept" if built else "compiled by the first training that can use it"
     assert f"engine native is {when}" in cli().out
+
+
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        (None, "CUDA kernels of engine native are compiled by the first training of a shape, and kept"),
+        ("no bindings", "no bindings: training on CUDA runs engine graph, several times slower"),
+    ],
+)
+def test_whether_a_gpu_has_native_steps_is_said_where_there_is_one(reason: str | None, line: str) -> None:
+    native = {"cuda_error": reason}
+    on = [{"devices": [{"device": name} for name in names]} for names in (["cpu", "cuda:0"], ["cpu"])]
+    assert [doctor._cuda_lines(native, each) for each in on] == [[line], []]
 
 
 def test_a_compiler_that_is_not_there_is_a_finding(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
