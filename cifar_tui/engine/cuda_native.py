@@ -13,14 +13,15 @@ import torch
 from torch import nn
 
 from cifar_tui.config import RunConfig
-from cifar_tui.engine import cuda_fnn, cuda_kernels
+from cifar_tui.engine import cuda_cnn, cuda_fnn, cuda_kernels
 from cifar_tui.engine.cuda_kernels import SOURCES, CudaKernels
 from cifar_tui.engine.graph_body import Body, MakeBody, Parts, Slots
 from cifar_tui.engine.noise import Noise
 
 # each has SOURCE, why_not, macros and a Body
-MODELS: dict[str, Any] = {"fnn": cuda_fnn}
+MODELS: dict[str, Any] = {"fnn": cuda_fnn, "cnn": cuda_cnn}
 OPTIMIZERS = ("adamw", "adam")
+LARGEST_BATCH = 5000  # of more pictures the library's products are as fast
 
 
 def why_not(config: RunConfig, device: torch.device) -> str | None:
@@ -31,6 +32,8 @@ def why_not(config: RunConfig, device: torch.device) -> str | None:
         return f"it is for {' and '.join(MODELS)}, not for model {config.model}"
     if config.optimizer not in OPTIMIZERS:
         return f"it has no {config.optimizer}, only {' and '.join(OPTIMIZERS)}"
+    if config.batch_size > LARGEST_BATCH:
+        return f"it is for batches of {LARGEST_BATCH} pictures at most, not of {config.batch_size}"
     reason: str | None = MODELS[config.model].why_not(config)
     return reason or cuda_kernels.why_not()
 

@@ -1,7 +1,7 @@
 """Capturing work once and launching it many times: the interface, CUDA graphs, and no capture at all.
 
-No CUDA device was at hand where `CudaGraphs` was written: it follows the documentation of
-`torch.cuda.graph`, and the tests run everything above it with a stand-in that records every operation.
+Most tests run what is above it with a stand-in that records every operation; those of `test_cuda_here` run it
+on a GPU where there is one.
 """
 
 from __future__ import annotations

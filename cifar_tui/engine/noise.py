@@ -74,7 +74,7 @@ class Noise:
         self._shapes = [(batch_size, *shape) for shape in _shapes(module, self._layers)]
         self._ends = torch.tensor([0, *(_size(shape) for shape in self._shapes)]).cumsum(0).tolist()
         self.numbers = self._ends[-1]  # a step
-        self._buffer = torch.ones((steps, self.numbers), device=self._device)
+        self.rows = torch.ones((steps, self.numbers), device=self._device)
         places = torch.arange(1, self.numbers + 1, dtype=torch.int64, device=self._device)
         self._places = places.mul_(_GOLDEN) if self._hashed else places[:0]
         self.aim(0)
@@ -87,13 +87,13 @@ class Noise:
     def draw(self, keys: Tensor) -> None:
         """Fill the noise of as many steps as there are keys."""
         if not self._hashed:
-            for row, key in zip(self._buffer, keys.tolist(), strict=False):
+            for row, key in zip(self.rows, keys.tolist(), strict=False):
                 torch.manual_seed(key)
                 for index, layer in enumerate(self._layers):
                     draw_mask(row[self._ends[index] : self._ends[index + 1]], layer.p)
             return
         share = self._layers[0].p
-        rows = self._buffer[: len(keys)]
+        rows = self.rows[: len(keys)]
         if share >= 1.0:
             rows.zero_()
             return
@@ -102,7 +102,7 @@ class Noise:
     def aim(self, row: int) -> None:
         """Let the layers read the noise of this row in the next forward pass."""
         for index, layer in enumerate(self._layers):
-            part = self._buffer[row, self._ends[index] : self._ends[index + 1]]
+            part = self.rows[row, self._ends[index] : self._ends[index + 1]]
             layer.noise = part.view(self._shapes[index])
 
 

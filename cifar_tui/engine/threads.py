@@ -26,6 +26,7 @@ WINDOW_SECONDS = 0.04  # of steps at one count, in a probe
 MARGIN = 1.05  # how much faster more threads must be
 SCREEN_MARGIN = 1.25  # the same where a screen needs the cores too
 OTHERS = 0.3  # cores used by other programs from which on a choice is looked at again
+LOOK_SECONDS = 1.0  # from one look at them to the next
 
 COLLAPSE = 0.6  # of the run's own best rate
 COLLAPSE_SECONDS = 1.0  # for how long
@@ -208,6 +209,7 @@ class ThreadKeeper:
         counts: all counts that may be taken.
         watch: whether it may change anything.
         apply: sets the thread count of the calling thread.
+        others: cores that other programs used since it was last asked; None where nobody looks.
 
     Attributes:
         count: threads of the next chunk.
@@ -216,9 +218,18 @@ class ThreadKeeper:
     """
 
     def __init__(
-        self, count: int, counts: Sequence[int], *, watch: bool, apply: Callable[[int], object]
+        self,
+        count: int,
+        counts: Sequence[int],
+        *,
+        watch: bool,
+        apply: Callable[[int], object],
+        others: Callable[[], float] | None = None,
     ) -> None:
         self.count = count
+        self._others = others
+        self._look_from = 0.0
+        self._were_busy = False
         self.settled = True
         self.counts = tuple(counts)
         self._watch = watch and len(self.counts) > 1
@@ -272,9 +283,17 @@ class ThreadKeeper:
         self._best = max(self._best, rate)
         if self._now >= self._collapse_from and rate < COLLAPSE * self._best:
             self._try("collapse", rate)
-        elif self._now >= self._retry_from and not self.settled:
+        elif not self.settled and (self._came_free() or self._now >= self._retry_from):
             self._try("retry", rate)
         return None
+
+    def _came_free(self) -> bool:
+        """Whether other programs have left the cores since the last look."""
+        if self._others is None or self._now < self._look_from:
+            return False
+        self._look_from = self._now + LOOK_SECONDS
+        before, self._were_busy = self._were_busy, self._others() >= OTHERS
+        return before and not self._were_busy
 
     def _try(self, cause: Cause, rate: float) -> None:
         others = [count for count in self.counts if count != self.count]
@@ -283,8 +302,11 @@ class ThreadKeeper:
 
     def _conclude(self, trial: _Trial) -> Finding:
         rates, old = trial.rates, trial.before
-        fastest = max(rates, key=lambda count: rates[count])
-        chosen = fastest if rates[fastest] > CHANGE_MARGIN * rates[old] else old
+        chosen = max(rates, key=lambda count: rates[count])
+        if trial.cause == "collapse":  # as fast with fewer: more only wait for a core that others use
+            chosen = pick(rates, MARGIN)
+        if chosen > old or trial.cause == "retry":
+            chosen = chosen if rates[chosen] > CHANGE_MARGIN * rates[old] else old
         finding = Finding(
             trial.cause, old, chosen, rates, self._best if trial.cause == "collapse" else 0.0, trial.rate
         )
@@ -355,6 +377,11 @@ class OtherPrograms:
         now, before = self._read(), self._before
         wall = now[0] - before[0]
         return max(0.0, (now[1] - before[1] - (now[2] - before[2])) / wall) if wall > 0 else 0.0
+
+    def since_last(self) -> float:
+        """The same since it was last asked."""
+        found, self._before = self.cores(), self._read()
+        return found
 
     def _read(self) -> tuple[float, float, float]:
         whole, own = psutil.cpu_times(), self._process.cpu_times()

@@ -48,7 +48,11 @@ class Tuner:
         self.probe_seconds = PROBE_SECONDS
         counts = counts_up_to(max(usable_cores(), device.threads))
         self.keeper = ThreadKeeper(
-            device.threads, counts, watch=self._policy.watch, apply=torch.set_num_threads
+            device.threads,
+            counts,
+            watch=self._policy.watch,
+            apply=torch.set_num_threads,
+            others=OtherPrograms().since_last,
         )
 
     def probe(

@@ -133,6 +133,7 @@ def test_where_kernels_cannot_be_compiled_captured_steps_run_and_the_reason_is_t
         ({"num_nodes": 100}, "it wants num_nodes of 32, 64, ... 256, not 100"),
         ({"num_nodes": 256, "hidden_layers": 17}, "17 hidden layers of 256 nodes are too many for it"),
         ({"optimizer": "sgd"}, "it has no sgd, only adamw and adam"),
+        ({"batch_size": 6000}, "it is for batches of 5000 pictures at most, not of 6000"),
     ],
 )
 def test_what_it_cannot_do_is_said(

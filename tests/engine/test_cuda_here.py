@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from cifar_tui import events
 from cifar_tui.config import RunConfig
 from cifar_tui.engine import cuda_native
 from cifar_tui.engine import device as devices
@@ -35,7 +36,7 @@ def make(data: TrainingData) -> Any:
         told: list[str] = []
 
         def hear(event: Any) -> None:
-            told.extend([event.text] if event.type == "note" else [])
+            told.extend([event.text] if isinstance(event, events.Note) else [])
 
         config = config_of(preset, **values)
         return Trainer(config, data, devices.select("cuda"), emit=hear, control=Control()), told

@@ -120,10 +120,19 @@ def test_a_short_training_is_probed_for_a_tenth_of_its_time() -> None:
 class Course:
     """A keeper over a machine, in chunks of 40 ms as a training makes them."""
 
-    def __init__(self, machine: Machine, count: int, *, watch: bool = True) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        count: int,
+        *,
+        watch: bool = True,
+        others: Callable[[], float] | None = None,
+    ) -> None:
         self.machine = machine
         machine.count = count
-        self.keeper = ThreadKeeper(count, tuple(machine.seconds), watch=watch, apply=machine.apply)
+        self.keeper = ThreadKeeper(
+            count, tuple(machine.seconds), watch=watch, apply=machine.apply, others=others
+        )
         self.found: list[Finding] = []
         self.rate = 1 / machine.seconds[count]
 
@@ -192,6 +201,37 @@ def test_a_rate_that_fell_for_another_reason_keeps_its_threads_and_says_so() -> 
     course.go(400)
     assert [found.count for found in course.found] == [2]
     assert "no other number of threads is faster" in course.found[0].text
+
+
+def test_fewer_threads_are_taken_where_more_are_no_faster_beside_another_program() -> None:
+    course = Course(Machine({1: 0.002, 2: 0.001}), 2)
+    course.go(5)
+    course.machine.seconds[2] = 0.00195
+    course.go(3)
+    (finding,) = course.found
+    assert (finding.cause, finding.before, finding.count) == ("collapse", 2, 1)
+
+
+def test_the_old_count_is_tried_at_once_when_other_programs_leave_the_cores() -> None:
+    busy = [1.0]
+    course = Course(Machine({1: 0.002, 2: 0.001}), 2, others=lambda: busy[0])
+    course.go(5)
+    course.machine.seconds[2] = 0.004
+    course.go(400)
+    tried = len(course.found)
+    assert course.machine.count == 1
+    course.machine.seconds[2] = 0.001
+    busy[0] = 0.0
+    course.go(2)
+    assert [(found.cause, found.count) for found in course.found[tried:]] == [("retry", 2)]
+
+
+def test_cores_that_are_free_all_along_are_no_reason_to_try() -> None:
+    course = Course(Machine({1: 0.002, 2: 0.001}), 2, others=lambda: 0.0)
+    course.go(5)
+    course.machine.seconds[2] = 0.004
+    course.go(1000)
+    assert len(course.found) <= 8
 
 
 def test_one_long_stall_is_no_collapse() -> None:
