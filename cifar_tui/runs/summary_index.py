@@ -72,10 +72,13 @@ class SummaryIndex:
         self._new.append((run, [SCHEMA, *key], summary))
         self._read += read
 
-    def save(self) -> None:
+    def save(self, *, whole: bool = True) -> None:
         """Write what is new where that saves time; make the file anew where most of its lines count no more.
 
         Best effort: what is torn or lost is found out again by the next list.
+
+        Args:
+            whole: whether all runs of the folder were asked for; else lines that were not may count and stay.
         """
         if len(self._new) < _WORTH_RUNS and self._read < _WORTH_BYTES:
             self._new.clear()
@@ -84,9 +87,9 @@ class SummaryIndex:
         self._new.clear()
         try:
             kept = self._used = {**self._used, **added}
-            if self._stored and not kept:
+            if whole and self._stored and not kept:
                 self._path.unlink()
-            elif self._stored and self._stored + len(added) > 2 * len(kept) + _SPARE:
+            elif whole and self._stored and self._stored + len(added) > 2 * len(kept) + _SPARE:
                 replace_bytes(self._path, b"\n".join(kept.values()) + b"\n")
                 self._stored = len(kept)
             elif added:

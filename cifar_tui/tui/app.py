@@ -224,8 +224,8 @@ class CifarTuiApp(Leaving):
 
     def show_data(self, real: Iterable[str]) -> None:
         """The dataset chip of the header."""
-        names = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-        found = [names[name] for name in names if name in set(real)]
+        names, there = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}, set(real)
+        found = [title for name, title in names.items() if name in there]
         self.dashboard.header.show_data(" ".join(found) if found else "no data yet")
 
     def on_dataset_pane_status_changed(self, message: Any) -> None:

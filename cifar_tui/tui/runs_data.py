@@ -81,6 +81,7 @@ class RunsReader:
         self._index: SummaryIndex | None = None
         self._apart: Apart | None = None
         self._ahead = -math.inf  # when all was read ahead
+        self._told = False  # of some runs by the process that reads ahead
         self._awaited = threading.Event()
         self._lock = threading.Lock()
 
@@ -155,6 +156,7 @@ class RunsReader:
                 if found is None:
                     self._ahead = time.monotonic()
                     return
+                self._told = True
                 id, key, summary = found
                 self._known[id] = (key, summary)
                 if stop():
@@ -169,8 +171,8 @@ class RunsReader:
 
     def save(self) -> None:
         """Keep what was found out for the looks of later starts."""
-        if self._apart is None or self._index is not None:
-            self._stored().save()
+        if self._index is not None or not self._told:
+            self._stored().save(whole=not self._told)
         self._end_apart()  # which has kept what it found out itself
         self._index = SummaryIndex(self.folder)  # what is known here is newer than what is stored
 

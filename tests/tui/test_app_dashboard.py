@@ -232,6 +232,26 @@ async def test_the_first_start_is_not_shown_where_there_is_a_run(tmp_path: Path)
         assert app.screen is app.dashboard
 
 
+@pytest.mark.parametrize(
+    ("there", "shown"),
+    [
+        (("cifar100",), "CIFAR-100"),
+        (("cifar100", "cifar10"), "CIFAR-10 CIFAR-100"),
+        ((), "no data yet"),
+    ],
+)
+async def test_the_header_names_the_datasets_that_are_on_the_disk(
+    tmp_path: Path, there: tuple[str, ...], shown: str
+) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        app.show_data(name for name in there)
+        await pilot.pause()
+        assert app.dashboard.header.data_chip == shown
+        assert shown in screen_text(app)
+
+
 async def test_outside_text_in_the_header_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cifar_tui.runs import summary_index
 from cifar_tui.runs.directory import RunDirectory
 from cifar_tui.runs.listing import read_apart
 from cifar_tui.runs.recorder import Recorder
@@ -68,6 +69,27 @@ def test_the_first_look_takes_what_was_read_ahead_and_the_next_one_sees_changes(
         recorder.append(evaluation(1000, accuracy=0.99))
     assert max(run.best_test_accuracy or 0 for run in reader.look()) == 0.99
     assert read_here == ["b"], "the stamps that were told are those that are seen here"
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["as-told", "one-changed"])
+def test_what_the_process_kept_stays_when_the_list_is_taken_from_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(summary_index, "_WORTH_RUNS", 1)
+        summaries(folder)
+    kept = folder / NAME
+    before = kept.read_bytes()
+    assert len(list(filter(None, before.splitlines()))) == 3
+    monkeypatch.setattr(runs_data, "FRESH_SECONDS", 0.0)
+    reader = RunsReader(folder)
+    reader.prepare(lambda: False)
+    if changed:
+        with Recorder(RunDirectory(folder, "b")) as recorder:
+            recorder.append(evaluation(1000, accuracy=0.99))
+    assert len(reader.look()) == 4
+    reader.save()
+    assert kept.read_bytes() == before
 
 
 def test_what_was_read_a_while_ago_is_looked_at_again(
