@@ -61,6 +61,8 @@ async def test_a_run_is_watched_paused_stopped_forked_extended_renamed_and_delet
         await pilot.press("s")
         await until(pilot, lambda: training.poll() is not None, 30)
         await until(pilot, lambda: not app.live.watched and "■ stopped" in screen_text(app), 20)
+        # the header says so at once, the list at its next look
+        await until(pilot, lambda: table.current is not None and table.current.state == "stopped", 20)
         done = table.current.step if table.current is not None else 0
 
         await pilot.press("f")
