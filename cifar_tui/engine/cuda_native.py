@@ -16,11 +16,11 @@ from cifar_tui.config import RunConfig
 from cifar_tui.engine import cuda_cnn, cuda_fnn, cuda_kernels
 from cifar_tui.engine.cuda_kernels import SOURCES, CudaKernels
 from cifar_tui.engine.graph_body import Body, MakeBody, Parts, Slots
+from cifar_tui.engine.native import OPTIMIZERS
 from cifar_tui.engine.noise import Noise
 
 # each has SOURCE, why_not, macros and a Body
 MODELS: dict[str, Any] = {"fnn": cuda_fnn, "cnn": cuda_cnn}
-OPTIMIZERS = ("adamw", "adam")
 LARGEST_BATCH = 5000  # of more pictures the library's products are as fast
 
 

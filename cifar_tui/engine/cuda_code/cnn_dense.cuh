@@ -115,19 +115,10 @@ extern "C" __global__ void __launch_bounds__(256) cnn_rows(Work w, int slot) {
         if (lane == 0) logits[class_] = sum + w.dense[LAYERS].bias.value[class_];
     }
     __syncthreads();
-    float most = logits[0], sum = 0.0f;
-    int best = 0;
-    for (int i = 1; i < CLASSES; i++)
-        if (logits[i] > most) most = logits[i], best = i;
-    for (int i = lane; i < CLASSES; i += 32) sum += expf(logits[i] - most);
-    sum = warp_sum(sum);
+    const Softmax shares = judge(logits, label, w.row_losses + row, w.row_hits + row);
     for (int i = threadIdx.x; i < CLASSES; i += 256) {
-        const float share = expf(logits[i] - most) / sum;
+        const float share = expf(logits[i] - shares.most) / shares.sum;
         w.last_slopes[row * CLASSES + i] = (share - (i == label ? 1.0f : 0.0f)) / BATCH;
-    }
-    if (threadIdx.x == 0) {
-        w.row_losses[row] = logf(sum) + most - logits[label];
-        w.row_hits[row] = best == label;
     }
 }
 

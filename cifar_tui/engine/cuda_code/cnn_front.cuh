@@ -5,11 +5,8 @@
 // Rows of a picture, as numbers from 0 to 1, into shared memory.
 __device__ __forceinline__ void load_picture(const Work &w, int slot, int picture, int top, float *pixels) {
     const Byte *from = w.images + w.numbers[slot * BATCH + picture] * INPUTS + top * 96;
-    for (int i = threadIdx.x; i < (ROWS_0 + 2) * 24; i += blockDim.x) {
-        const uchar4 v = ((const uchar4 *)from)[i];
-        const float scale = 1.0f / 255.0f;
-        *(float4 *)(pixels + 4 * i) = make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
-    }
+    for (int i = threadIdx.x; i < (ROWS_0 + 2) * 24; i += blockDim.x)
+        *(float4 *)(pixels + 4 * i) = as_floats(((const uchar4 *)from)[i]);
 }
 
 // A thread has a column of ROWS_0 pixels in four channels.

@@ -4,7 +4,6 @@
 
 #include "common.cuh"
 
-#define EVERYONE 0xffffffffu
 #define NORM_EPSILON 1e-3f
 #define NORM_MOMENTUM 0.01f
 
@@ -80,12 +79,6 @@ struct Work {
 };
 
 __device__ __forceinline__ float relu(float x) { return x <= 0.0f ? 0.0f : x; }
-
-__device__ __forceinline__ float warp_sum(float value) {
-#pragma unroll
-    for (int by = 16; by; by /= 2) value += __shfl_xor_sync(EVERYONE, value, by);
-    return value;
-}
 
 __device__ __forceinline__ void add_product(float &sum, float4 a, float4 b) {
     sum += a.x * b.x;

@@ -11,6 +11,7 @@ typedef unsigned char Byte;
 
 #define SIDE 32
 #define INPUTS (SIDE * SIDE * 3)
+#define EVERYONE 0xffffffffu  // lanes of a warp
 
 struct Parameter {
     float *value, *mean, *square;  // Adam's moments lie as the values do
@@ -31,6 +32,12 @@ __device__ void count_step(float *const *steps, int parameters, Integer *const *
 __device__ Move move_of(float rate, float step) {
     const double first = 1.0 - pow(BETA1, (double)step), second = 1.0 - pow(BETA2, (double)step);
     return {rate * (float)WEIGHT_DECAY, rate / (float)first, (float)sqrt(second)};
+}
+
+// Four bytes of a picture, as numbers from 0 to 1.
+__device__ __forceinline__ float4 as_floats(uchar4 v) {
+    const float scale = 1.0f / 255.0f;
+    return make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
 }
 
 // Moves one number of a parameter; returns what it was.
@@ -61,10 +68,17 @@ __device__ __forceinline__ float4 move4(Parameter p, int at, const float gradien
     return before;
 }
 
+// The sum of a number of each lane, in every lane.
+__device__ __forceinline__ float warp_sum(float value) {
+#pragma unroll
+    for (int by = 16; by; by /= 2) value += __shfl_xor_sync(EVERYONE, value, by);
+    return value;
+}
+
 // The sum of a number of each thread, in every thread; blocks of at most 1024 threads, whole warps.
 __device__ float block_sum(float value) {
     __shared__ float warps[32];
-    for (int by = 16; by; by /= 2) value += __shfl_xor_sync(0xffffffffu, value, by);
+    value = warp_sum(value);
     __syncthreads();  // of the last call
     if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = value;
     __syncthreads();
@@ -86,4 +100,24 @@ __device__ bool is_last_block(int *counter) {
     __syncthreads();
     if (last) __threadfence();
     return last;
+}
+
+// The largest logit of a picture, and the sum of their exponentials less it, in every thread of the block; its
+// loss and whether it is a hit go where they are told.
+struct Softmax {
+    float most, sum;
+};
+
+__device__ Softmax judge(const float *logits, int label, float *loss, int *hit) {
+    float most = logits[0], sum = 0.0f;
+    int best = 0;
+    for (int i = 1; i < CLASSES; i++)
+        if (logits[i] > most) most = logits[i], best = i;
+    for (int i = threadIdx.x % 32; i < CLASSES; i += 32) sum += expf(logits[i] - most);
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0) {
+        *loss = logf(sum) + most - logits[label];
+        *hit = best == label;
+    }
+    return {most, sum};
 }

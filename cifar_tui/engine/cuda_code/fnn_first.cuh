@@ -24,8 +24,7 @@ __device__ void first_piece(const Work &w, int slot, int piece) {
             uchar4 v = {0, 0, 0, 0};
             if (picture < BATCH)
                 v = *(const uchar4 *)(w.images + w.numbers[slot * BATCH + picture] * INPUTS + start + 4 * quad);
-            const float scale = 1.0f / 255.0f;
-            *(float4 *)&pictures[row][4 * quad] = make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
+            *(float4 *)&pictures[row][4 * quad] = as_floats(v);
         }
         __syncthreads();
         float sums[ROWS_EACH][4] = {};

@@ -22,9 +22,7 @@ __device__ float move_weights(const Work &w, int slot, int layer, int start, Mov
                 x = *(const float4 *)(w.inputs + ((layer - 1) * BATCH + picture) * WIDTH + start + 4 * quad);
             } else {
                 const Integer number = w.numbers[slot * BATCH + picture];
-                const uchar4 v = *(const uchar4 *)(w.images + number * INPUTS + start + 4 * quad);
-                const float scale = 1.0f / 255.0f;
-                x = make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
+                x = as_floats(*(const uchar4 *)(w.images + number * INPUTS + start + 4 * quad));
             }
             *(float4 *)&inputs[row][4 * quad] = x;
         }

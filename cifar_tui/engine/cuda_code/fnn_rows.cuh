@@ -32,12 +32,6 @@ __device__ __forceinline__ void store(float *row, const Row &v) {
     }
 }
 
-__device__ __forceinline__ float warp_sum(float value) {
-#pragma unroll
-    for (int by = 16; by; by /= 2) value += __shfl_xor_sync(EVERYONE, value, by);
-    return value;
-}
-
 // The sum over all warps of what each has, in every warp.
 __device__ __forceinline__ Row gather(const Row &part, int turn) {
     __shared__ __align__(16) float parts[2][WARPS][WIDTH];  // two, so that one wait is enough
@@ -155,21 +149,13 @@ extern "C" __global__ void __launch_bounds__(THREADS) fnn_rows(Work w, int slot)
         if (lane == 0) logits[class_] = sum + w.dense[LAYERS].bias.value[class_];
     }
     __syncthreads();
-    float most = logits[0], sum = 0.0f;
-    int best = 0;
-    for (int i = 1; i < CLASSES; i++)
-        if (logits[i] > most) most = logits[i], best = i;
-    for (int i = lane; i < CLASSES; i += 32) sum += expf(logits[i] - most);
-    sum = warp_sum(sum);
-    if (threadIdx.x == 0) {
-        w.row_losses[row] = logf(sum) + most - logits[label];
-        w.row_hits[row] = best == label;
-    }
+    const Softmax shares = judge(logits, label, w.row_losses + row, w.row_hits + row);
     Row back = {};
     for (int i = 0; i < CLASS_ROUNDS; i++) {
         const int class_ = warp * CLASS_ROUNDS + i;
         if (class_ < CLASSES) {
-            const float slope = (expf(logits[class_] - most) / sum - (class_ == label ? 1.0f : 0.0f)) / BATCH;
+            const float share = expf(logits[class_] - shares.most) / shares.sum;
+            const float slope = (share - (class_ == label ? 1.0f : 0.0f)) / BATCH;
             const Row weight = load(w.dense[LAYERS].weight.value + class_ * WIDTH);
             if (lane == 0) w.last_slopes[row * CLASSES + class_] = slope;
 #pragma unroll

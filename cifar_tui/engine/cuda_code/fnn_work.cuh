@@ -15,7 +15,6 @@
 #define ROW_GROUPS 8
 #define ROWS_EACH ((BATCH + ROW_GROUPS - 1) / ROW_GROUPS < 8 ? (BATCH + ROW_GROUPS - 1) / ROW_GROUPS : 8)
 #define TILE_ROWS (ROW_GROUPS * ROWS_EACH)
-#define EVERYONE 0xffffffffu
 
 struct Dense {
     Parameter weight, bias;  // weight: (outputs, inputs)
