@@ -100,6 +100,7 @@ class CifarTuiApp(Leaving):
         self._first_start = first_start and watch is None
         self._watch = watch
         self._many_runs = False
+        self._real: frozenset[str] = frozenset()  # the CIFAR sets on the disk
         for name in themes.NAMES:
             self.register_theme(themes.build(name))
         self._begin_with_theme(self.settings.theme if self.settings.theme in themes.NAMES else themes.DARK)
@@ -220,12 +221,13 @@ class CifarTuiApp(Leaving):
         real = message.ready - {"synthetic"}
         self.show_data(real)
         if self._first_start and not real and not message.runs and self.desk.thread is None:
-            self.action_first_start(message.ready)
+            self.action_first_start()
 
     def show_data(self, real: Iterable[str]) -> None:
         """The dataset chip of the header."""
-        names, there = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}, set(real)
-        found = [title for name, title in names.items() if name in there]
+        names = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+        self._real = frozenset(real)
+        found = [title for name, title in names.items() if name in self._real]
         self.dashboard.header.show_data(" ".join(found) if found else "no data yet")
 
     def on_dataset_pane_status_changed(self, message: Any) -> None:
@@ -235,7 +237,7 @@ class CifarTuiApp(Leaving):
 
     # ---- actions ----
 
-    def action_first_start(self, ready: frozenset[str] = frozenset()) -> None:
+    def action_first_start(self) -> None:
         """Data, recipe, go."""
         from cifar_tui.tui.screens.first_start import FirstStart, Plan
 
@@ -250,7 +252,7 @@ class CifarTuiApp(Leaving):
             else:
                 self.dashboard.focus_pane("recipe")
 
-        self.push_screen(FirstStart(ready), planned)
+        self.push_screen(FirstStart(self._real), planned)
 
     def action_help(self) -> None:
         """Explain what is focused."""

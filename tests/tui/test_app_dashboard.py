@@ -252,6 +252,65 @@ async def test_the_header_names_the_datasets_that_are_on_the_disk(
         assert shown in screen_text(app)
 
 
+async def test_the_first_start_says_what_is_on_the_disk_by_then(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        app.show_data({"cifar10"})
+        await pilot.press("f9")
+        await until(pilot, lambda: "Which?" in screen_text(app))
+        rows = [line for line in screen_text(app).splitlines() if "CIFAR-10" in line and "│" in line]
+        assert any("ready on this disk" in line for line in rows)
+        assert "to fetch" in screen_text(app), "CIFAR-100 is not there"
+
+
+async def test_a_header_painted_between_a_theme_and_its_colours_takes_them_all_the_same(
+    tmp_path: Path,
+) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        app.theme = theme.LIGHT
+        app.dashboard.header.update_text()
+        await pilot.pause(0.1)
+        colour = app.theme_variables["foreground"].lower()
+        strip = app.dashboard.header.render_line(0)
+        assert any(s.style and s.style.color and s.style.color.name == colour for s in strip)
+
+
+async def test_a_key_that_comes_while_the_panes_are_made_leaves_the_focus_in_its_room(
+    tmp_path: Path,
+) -> None:
+    app = make_app(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        for name in ("loss", "report", "dataset"):
+            app.dashboard.focus_pane(name)  # as when the panes are there
+            app.dashboard.room = 4  # and the room is entered before any other message
+            app.set_focus(None)
+            await pilot.pause(0.05)
+            assert app.focused is None, "a focus of the dashboard that comes late would be a hidden one"
+            app.dashboard.room = 1
+
+
+@pytest.mark.parametrize("status", ["training", "evaluating"])
+async def test_a_narrow_header_keeps_every_number_whole(tmp_path: Path, status: str) -> None:
+    from cifar_tui import events as told
+
+    app = make_app(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        app.live.add(started(run="a-run-with-a-long-name-of-30-xx"))
+        app.live.add(progress(123_456))
+        if status == "evaluating":
+            app.live.add(told.Phase(phase="evaluate", text="training split", done=1, total=2))
+        app.dashboard.show_live(app.live, ALL_KINDS)
+        await pilot.pause()
+        line = screen_text(app).splitlines()[1]
+        assert line.rstrip().endswith("steps/s"), line
+        assert line.startswith(" a-run-w")
+
+
 async def test_outside_text_in_the_header_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:

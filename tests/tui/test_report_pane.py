@@ -213,7 +213,7 @@ async def test_a_hundred_classes_are_summed_up(tmp_path: Path) -> None:
             app.tell(live)
             await app.until(lambda app=app: "class_99" in app.text)
             if size == TALL:
-                await app.until(lambda app=app: "100 classes, half of them below" in app.text)
+                await app.until(lambda app=app: "100 classes, median recall" in app.text)
                 assert "80-100%" in app.text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -266,6 +267,7 @@ async def test_superclasses_take_the_place_of_classes(
         await pilot.pause()
         grid.focus()
         assert "100 classes" in app.text
+        assert re.search(r"│ aquarium_fish +━+ +2 ", app.text), "in one line, beside the scrollbar too"
         assert spec.coarse_names[int(coarse[0])] in line_with(app, "superclass")
         await pilot.press("l", "f")
         await pilot.pause()

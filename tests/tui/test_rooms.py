@@ -49,7 +49,7 @@ async def test_the_log_tells_what_happened_in_order_and_w_only_warnings(tmp_path
             for words in ("starts", "test 35.0%", "the disk is slow", "test 70.0%", "done at step 1,000")
         ]
         assert places == sorted(places)
-        assert "1 warnings, 0 errors" in app.text
+        assert "1 warning, 0 errors" in app.text
         room.focus_first()
         await pilot.press("w")
         await pilot.pause()

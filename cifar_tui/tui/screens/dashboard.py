@@ -201,7 +201,7 @@ class Dashboard(FrameScreen, BelowTooltips):
         if before != (self.grid.tab, self.grid.alone):  # a layout takes longer than a key should
             self.fit(refocus=False)
         if pane.focusable:
-            pane.focus()
+            self.set_focus(pane)  # now: a focus that comes later could take it from a room entered meanwhile
         elif hasattr(pane, "focus_first"):
             pane.focus_first()
         else:

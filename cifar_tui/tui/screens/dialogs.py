@@ -203,7 +203,7 @@ def diverged_dialog(run_id: str, step: int, reason: str, rate: float, kept: bool
             Part(
                 "What happened",
                 (
-                    safe_text(reason[:1].upper() + reason[1:], 200),
+                    safe_text(f"{reason[:1].upper()}{reason[1:]}".rstrip("."), 200) + ".",
                     f"The learning rate was {rate:.3g}; a lower one is the usual remedy.",
                 ),
             ),

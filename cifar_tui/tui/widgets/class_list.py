@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from cifar_tui.datasets.split import Split
 
 _NAME, _BAR = 11, 5
+_LONG_NAME, _SHORT_BAR = 13, 3  # for more classes than are seen at once; a scrollbar takes a cell
+_MANY = 12
 
 
-def _line(name: str, count: int, share: float) -> Content:
-    filled = round(share * _BAR)
+def _line(name: str, count: int, share: float, many: bool) -> Content:
+    width, size = (_LONG_NAME, _SHORT_BAR) if many else (_NAME, _BAR)
+    filled = round(share * size)
     return Content.assemble(
-        f"{padded(name, _NAME)} ",
+        f"{padded(name, width)} ",
         ("━" * filled, "$accent" if name == "all" else "$muted"),
-        ("━" * (_BAR - filled), "$grid"),
-        f"{count:>7,}",
+        ("━" * (size - filled), "$grid"),
+        f"{count:>{6 if many else 7},}",
     )
 
 
@@ -58,8 +61,9 @@ class ClassList(OptionList):
         counts = np.bincount(split.labels, minlength=len(split.names)).tolist()
         rows = [("all", len(split)), *zip(split.names, counts, strict=True)]
         most = max(counts, default=0) or 1
+        many = len(counts) > _MANY
         self.add_options(
-            Option(_line(name, count, 1.0 if number == 0 else count / most), id=f"class-{number - 1}")
+            Option(_line(name, count, 1.0 if number == 0 else count / most, many), id=f"class-{number - 1}")
             for number, (name, count) in enumerate(rows)
         )
         self.highlighted = chosen + 1

@@ -16,6 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from cifar_tui.charts.cells import cell_width, clip, plain
+from cifar_tui.tui import theme
 from cifar_tui.tui.report_data import SplitReport
 from cifar_tui.tui.widgets.picture_views import colour, padded, short_name
 
@@ -23,8 +24,10 @@ LABEL = 11
 CELL = 6
 SMALL_CELL = 3
 """Width of a cell with more than twelve classes: numbers for names, and percent of the row for counts."""
-_RECALL = 4
-"""Width that the recall of each class takes, where there is room for it."""
+_RECALL, _WIDE_RECALL = 4, 7
+"""Width that the recall of each class takes at least and at most, where there is room for it."""
+
+_USUAL = {"panel": "#151a21", "foreground": "#d7dde5", "background": "#0e1116", "muted": "#7d8896"}
 
 RGB = tuple[int, int, int]
 
@@ -43,6 +46,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         Binding("up", "walk(-1,0)", "Up", id="matrix.up", show=False),
         Binding("down", "walk(1,0)", "Down", id="matrix.down", show=False),
         Binding("enter", "open", "Pictures", id="matrix.open", tooltip="The pictures behind the cell"),
+        Binding("enter", "open_group", "Its classes", id="matrix.group", tooltip="The classes of the group"),
         Binding("m", "worst", "Worst cell", id="matrix.worst", tooltip="To the greatest red cell"),
         Binding(
             "p", "percent", "Counts or %", id="matrix.percent", tooltip="Counts, or % of the row", show=False
@@ -76,6 +80,12 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         self._right = (0, 1)
         self._wrong = 1
         self.can_open = False
+        self.of_groups = False
+
+    @property
+    def on_group(self) -> bool:
+        """Whether the cursor is on a group whose classes can be shown."""
+        return self.of_groups and self._cursor[0] == self._cursor[1]
 
     def show(self, report: SplitReport | None) -> None:
         """Show the counts of a report; None or one without counts for an empty matrix."""
@@ -88,8 +98,24 @@ class ConfusionMatrix(ScrollView, can_focus=True):
             others = [n for i, row in enumerate(rows) for j, n in enumerate(row) if i != j]
             self._wrong = max([*others, 1])
         self._cursor = (min(self._cursor[0], max(0, size - 1)), min(self._cursor[1], max(0, size - 1)))
-        self.virtual_size = Size(LABEL + size * self.cell, size + 1 if size else 0)
+        self._fit()
         self.refresh()
+
+    def _fit(self) -> None:
+        size = len(self._report.confusion) if self._report is not None else 0
+        self.virtual_size = Size(self.label + size * self.cell, size + 1 if size else 0)
+
+    def on_resize(self) -> None:
+        """Names take the columns that are left."""
+        self._fit()
+
+    @property
+    def label(self) -> int:
+        """Width of the names of rows: long ones take what cells and recall leave."""
+        if self._report is None or self.cell == CELL:
+            return LABEL
+        longest = max(map(cell_width, self._report.names), default=0) + 4
+        return LABEL + max(0, min(longest - LABEL, self._left - _RECALL - 1))
 
     @property
     def cell(self) -> int:
@@ -153,28 +179,29 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         if report is None or line > len(report.confusion):
             return Strip.blank(width, base)
         strip = self._header(report, base) if line == 0 else self._row(report, line - 1, base)
-        label, cells = strip.divide([LABEL, max(LABEL + 1, strip.cell_length)])[:2]
-        moved = cells.crop(self.scroll_offset.x, self.scroll_offset.x + max(0, width - LABEL))
+        label, cells = strip.divide([self.label, max(self.label + 1, strip.cell_length)])[:2]
+        moved = cells.crop(self.scroll_offset.x, self.scroll_offset.x + max(0, width - self.label))
         return Strip.join([label, moved]).adjust_cell_length(width, base)
 
     def _header(self, report: SplitReport, base: Style) -> Strip:
         muted = base + Style(color=colour(self, "muted"))
         accent = base + Style(color=colour(self, "accent"), bold=True)
-        segments = [Segment(padded("true", LABEL), muted)]
+        segments = [Segment(padded("true", self.label), muted)]
         for column, name in enumerate(report.names):
             short = short_name(name) if self.cell == CELL else str(column)
             text = clip(short, self.cell - 1)
             text = " " * (self.cell - 1 - cell_width(text)) + text + " "
             segments.append(Segment(text, accent if column == self._cursor[1] else muted))
         if self._spare >= _RECALL:
-            segments.append(Segment(" recall" if self._spare >= 7 else " rec", muted))
+            width = min(_WIDE_RECALL, self._spare)
+            segments.append(Segment(f"{'recall' if width == _WIDE_RECALL else 'rec':>{width}}", muted))
         return Strip(segments)
 
     def _row(self, report: SplitReport, row: int, base: Style) -> Strip:
         here = row == self._cursor[0]
         name = report.names[row] if self.cell == CELL else f"{row:>2} {report.names[row]}"
         accent = Style(color=colour(self, "accent"), bold=True)
-        segments = [Segment(padded(name, LABEL - 1) + " ", base + accent if here else base)]
+        segments = [Segment(padded(name, self.label - 1) + " ", base + accent if here else base)]
         total = sum(report.confusion[row])
         for column, count in enumerate(report.confusion[row]):
             if self.percent:
@@ -185,36 +212,43 @@ class ConfusionMatrix(ScrollView, can_focus=True):
             segments.append(Segment(text, self._style(row, column, count)))
         if self._spare >= _RECALL:
             recall = f"{report.confusion[row][row] / total:.0%}" if total else "-"
-            segments.append(
-                Segment(f"{recall:>{7 if self._spare >= 7 else _RECALL}}", base + Style(bold=here))
-            )
+            width = min(_WIDE_RECALL, self._spare)
+            segments.append(Segment(f"{recall:>{width}}", base + Style(bold=here)))
         return Strip(segments)
+
+    @property
+    def _left(self) -> int:
+        """Columns that the shortest names and the cells leave."""
+        size = len(self._report.confusion) if self._report is not None else 0
+        return self.size.width - LABEL - size * self.cell
 
     @property
     def _spare(self) -> int:
         """Columns right of the cells."""
-        size = len(self._report.confusion) if self._report is not None else 0
-        return self.size.width - LABEL - size * self.cell
+        return self._left - (self.label - LABEL)
 
     def _style(self, row: int, column: int, count: int) -> Style:
         if (row, column) == self._cursor:
             return Style(color=colour(self, "background"), bgcolor=colour(self, "accent"), bold=True)
-        panel, ink = self._rgb("panel"), self._rgb("foreground")
+        panel = self._rgb("panel")
         if row == column:
             low, high = self._right
             share = 0.35 + 0.65 * (count - low) / (high - low) if high > low else 1.0
             back = _mix(panel, self._rgb("good"), share * 0.8)
-            return Style(color=Color.from_rgb(*ink), bgcolor=Color.from_rgb(*back), bold=True)
+            return Style(color=Color.from_rgb(*self._ink(back)), bgcolor=Color.from_rgb(*back), bold=True)
         share = (count / self._wrong) ** 0.7
         back = _mix(panel, self._rgb("bad"), share * 0.7)
-        front = _mix(self._rgb("muted"), ink, min(1.0, share * 2.2))
+        front = _mix(self._rgb("muted"), self._ink(back), min(1.0, share * 2.2))
         return Style(color=Color.from_rgb(*front), bgcolor=Color.from_rgb(*back))
 
     def _rgb(self, name: str) -> RGB:
         code = colour(self, name)
-        if not code.startswith("#"):
-            return {"panel": (21, 26, 33), "foreground": (215, 221, 229)}.get(name, (125, 136, 150))
-        return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
+        return theme.channels(code if code.startswith("#") else _USUAL.get(name, _USUAL["muted"]))
+
+    def _ink(self, back: RGB) -> RGB:
+        """What is read best on a shade."""
+        names = ("foreground", "background")
+        return max((self._rgb(name) for name in names), key=lambda ink: theme.contrast(ink, back))
 
     # ---- keys and mouse ----
 
@@ -224,8 +258,8 @@ class ConfusionMatrix(ScrollView, can_focus=True):
             return self._report is not None
         if action == "percent":
             return self._report is not None and self.cell == CELL
-        if action == "open":
-            return self._report is not None and self.can_open
+        if action in {"open", "open_group"}:
+            return self._report is not None and self.can_open and self.on_group == (action == "open_group")
         return super().check_action(action, parameters)
 
     def _go(self, row: int, column: int) -> None:
@@ -233,9 +267,10 @@ class ConfusionMatrix(ScrollView, can_focus=True):
             return
         last = len(self._report.confusion) - 1
         self._cursor = (max(0, min(row, last)), max(0, min(column, last)))
-        spot = Region(self._cursor[1] * self.cell, self._cursor[0], LABEL + self.cell, 2)
+        spot = Region(self._cursor[1] * self.cell, self._cursor[0], self.label + self.cell, 2)
         self.scroll_to_region(spot, animate=False, force=True)
         self.refresh()
+        self.refresh_bindings()
         self.post_message(self.Moved(*self._cursor))
 
     def action_walk(self, down: int, right: int) -> None:
@@ -273,11 +308,15 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         """Ask for what is behind the cell."""
         self.post_message(self.Opened(*self._cursor))
 
+    def action_open_group(self) -> None:
+        """Ask for the classes of the group."""
+        self.action_open()
+
     def on_click(self, event: Click) -> None:
         """A click walks there, a second one opens."""
         spot = event.get_content_offset(self)
-        if spot is not None and spot.y > 0 and spot.x >= LABEL:
-            column = (spot.x - LABEL + self.scroll_offset.x) // self.cell
+        if spot is not None and spot.y > 0 and spot.x >= self.label:
+            column = (spot.x - self.label + self.scroll_offset.x) // self.cell
             self._go(spot.y - 1 + self.scroll_offset.y, column)
             if event.chain > 1 and self.can_open:
                 self.action_open()

@@ -68,6 +68,11 @@ def phase_text(live: LiveRun) -> str:
     return "paused" if live.status == "paused" else words
 
 
+_SHORTEST = 8
+"""Cells that the name of a run keeps at least."""
+_COLOURS = ("foreground", "accent", "muted", "field", "warning", "good", "bad")
+
+
 class HeaderLine(Widget):
     """Brand, rooms, chips; run, bar, step, epoch, ETA and rate. Every number keeps its place."""
 
@@ -118,7 +123,8 @@ class HeaderLine(Widget):
             return
         live = self._live
         chips = (self.data_chip, self.download_chip, live.status, bool(live.config), dict(live.dataset))
-        of_first = (width, self.room, self.app.theme, *chips, dict(live.device))
+        colours = [self._colour(name) for name in _COLOURS]  # those of a new theme come after its name
+        of_first = (width, self.room, colours, *chips, dict(live.device))
         if of_first != self._of_first:
             self._of_first = of_first
             self._show(0, self._first(width))
@@ -234,13 +240,19 @@ class HeaderLine(Widget):
         live = self._live
         if live.is_empty and not live.is_live:
             return Text(" no run yet", style=self._style("muted"))
-        left = Text(" ")
-        left.append(safe_text(live.run_id or "new run", 24), style=self._style("foreground", bold=True))
-        if live.watched:
-            left.append("  watched" if width >= 70 else " ◉", style=self._style("accent"))
-        if width >= 70 or live.status in {"starting", "evaluating", "saving"}:
-            left.append(f"  {phase_text(live):<{10 if live.step else 0}}", style=self._style("muted"))
         right = self._numbers(width)
+        watched = Text()
+        if live.watched:
+            watched.append("  watched" if width >= 70 else " ◉", style=self._style("accent"))
+        phase = Text()
+        if width >= 70 or live.status in {"starting", "evaluating", "saving"}:
+            phase.append(f"  {phase_text(live):<{10 if live.step else 0}}", style=self._style("muted"))
+        room = width - right.cell_len - watched.cell_len - phase.cell_len - 3
+        if room < _SHORTEST and live.step:  # the state stands in the line above as well
+            room += phase.cell_len
+            phase = Text()
+        name = safe_text(live.run_id or "new run", max(_SHORTEST, min(24, room)))
+        left = Text.assemble(" ", (name, self._style("foreground", bold=True)), watched, phase)
         room = width - left.cell_len - right.cell_len - 2
         middle = Text(" ")
         if room >= 8:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
 from cifar_tui.charts.cells import fit
+from cifar_tui.tui import theme
 from cifar_tui.tui.widgets.lines import bar
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def arrange(report: Report, width: int, height: int, ink: Mapping[str, str], col
         report: what to show.
         width: cells across.
         height: lines.
-        ink: "good", "bad" and "panel" as ``#rrggbb``.
+        ink: "good", "bad", "panel", "foreground" and "background" as ``#rrggbb``.
         colour: without it the map holds digits: tenths of the pictures of a class.
     """
     if width < 30 or height < 2:
@@ -212,8 +214,8 @@ def confused(report: Report, width: int, count: int) -> Lines:
 def histogram(report: Report, width: int) -> Lines:
     """How many classes reach which share of right answers: for more classes than a map can show."""
     shares = [recall for _, recall in report.worst]
-    middle = shares[len(shares) // 2] if shares else None
-    heading = f"{len(report.names)} classes, half of them below {percent(middle).strip()}"
+    middle = statistics.median(shares) if shares else None
+    heading = f"{len(report.names)} classes, median recall {percent(middle).strip()}"
     lines = [Content.assemble((heading, "$muted"))]
     bins = [0] * 5
     for share in shares:
@@ -265,13 +267,11 @@ def _tenth(share: float) -> str:
 
 def _shade(ink: Mapping[str, str], role: str, strength: float, share: float) -> str:
     strength = 0.0 if share < 0.02 else min(1.0, max(0.0, strength))
-    base, full = _channels(ink["panel"]), _channels(ink[role])
+    base, full = theme.channels(ink["panel"]), theme.channels(ink[role])
     start = 0.06 if role == "bad" else 0.15
     mix = start + (0.9 - start) * strength if strength else 0.0
     red, green, blue = (round(low + (high - low) * mix) for low, high in zip(base, full, strict=True))
-    text = "$foreground" if strength > 0.1 else "$muted"
-    return f"{text} on #{red:02x}{green:02x}{blue:02x}"
-
-
-def _channels(code: str) -> Sequence[int]:
-    return [int(code[place : place + 2], 16) for place in (1, 3, 5)]
+    back = (red, green, blue)
+    inks = ("foreground", "background")
+    best = max(inks, key=lambda name: theme.contrast(theme.channels(ink[name]), back))
+    return f"${best if strength > 0.1 else 'muted'} on #{red:02x}{green:02x}{blue:02x}"

@@ -171,7 +171,13 @@ class ReportPane(Framed, Container, can_focus=True):
             self._paint()
 
 
-_USUAL_INK = {"good": "#3fb68b", "bad": "#e06c75", "panel": "#151a21"}
+_USUAL_INK = {
+    "good": "#3fb68b",
+    "bad": "#e06c75",
+    "panel": "#151a21",
+    "foreground": "#d7dde5",
+    "background": "#0e1116",
+}
 
 
 def _calibration(runs_dir: Any, run_id: str, step: int) -> dict[str, float]:

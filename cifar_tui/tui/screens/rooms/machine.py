@@ -35,6 +35,10 @@ _SHOWS = ("all", "warnings and errors")
 _HEAD = 20  # columns of a line's time, sign and source
 
 
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
 class RoomMachine(Vertical):
     """Processor, memory and device above the log of the run."""
 
@@ -197,7 +201,8 @@ class RoomMachine(Vertical):
         errors = sum(line.level == "error" for line in self._lines)
         log.border_title = Content(f"Log, {safe_text(self._run, 40)}" if self._run else "Log")
         log.border_subtitle = Content(
-            f"{_SHOWS[self._show]}: {len(lines)}   {warnings} warnings, {errors} errors"
+            f"{_SHOWS[self._show]}: {len(lines)}   "
+            f"{_counted(warnings, 'warning')}, {_counted(errors, 'error')}"
         )
 
     def _width_of_log(self) -> int:

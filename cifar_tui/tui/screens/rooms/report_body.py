@@ -143,6 +143,7 @@ class ReportBody(Vertical):
         opened = f", {matrix.names[0]} and its like" if self._group is not None and matrix.names else ""
         widget = self.query_one(ConfusionMatrix)
         widget.can_open = bool(run.run) or (groups is not None and self._group is None)
+        widget.of_groups = groups is not None and self._group is None
         widget.show(matrix)
         of_row = ", % of the row" if widget.percent else ""
         pane.border_title = Content(f"Confusion, {report.split}{safe_text(opened)}{of_row}")
@@ -162,17 +163,11 @@ class ReportBody(Vertical):
             lines.append(Content.assemble(*matrix.legend()))
         self.query_one("#report-cell", Static).update(stack(lines))
         hint = "enter pictures" if matrix.can_open else ""
-        if self._opens_group():
+        if matrix.on_group:
             hint = "enter its classes"
         elif self._group is not None:
             hint = "enter pictures   esc all groups"
         self.query_one("#report-matrix-pane").border_subtitle = hint
-
-    def _opens_group(self) -> bool:
-        row, column = self.query_one(ConfusionMatrix).cursor
-        if self._report is None or self._run is None or self._group is not None or row != column:
-            return False
-        return report_data.groups(self._run, self._report) is not None
 
     def _paint_side(self) -> None:
         """At the right: the pictures of the cell once they are known, or the numbers."""
@@ -235,7 +230,7 @@ class ReportBody(Vertical):
     def on_confusion_matrix_opened(self, message: ConfusionMatrix.Opened) -> None:
         """The classes of a group, or the pictures of a cell."""
         message.stop()
-        if self._opens_group():
+        if self.query_one(ConfusionMatrix).on_group:
             self._group = message.row
             self._paint()
         elif (wanted := self._cell()) is not None:
@@ -275,4 +270,5 @@ class ReportBody(Vertical):
     def on_resize(self, event: Resize) -> None:
         """Narrow screens have one column."""
         self.set_class(event.size.width < 109, "-narrow")
-        self.call_after_refresh(self._paint)
+        self.set_class(event.size.width >= 160, "-wide")
+        self.call_after_refresh(self.call_after_refresh, self._paint)  # the columns follow the classes first

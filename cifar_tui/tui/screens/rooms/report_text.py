@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from cifar_tui.charts.cells import plain
+from cifar_tui.charts.cells import cell_width, plain
 from cifar_tui.text import safe_text
 from cifar_tui.tui.answer_data import Said, percent
 from cifar_tui.tui.report_data import ClassRow, RunReport, SplitReport
@@ -86,6 +86,15 @@ def _facts(report: RunReport, width: int) -> list[Content]:
     return [Content(""), ends(left, right, width)]
 
 
+_NAME = 11
+"""Cells for the name of a class, at least."""
+
+
+def _name_width(names: Iterable[str], room: int) -> int:
+    """Cells for names: as many as the longest needs, where there is `room` for each."""
+    return max(_NAME, min(max(map(cell_width, names), default=0), room))
+
+
 def classes(report: SplitReport, order: int, width: int) -> list[Content]:
     """One row a class: recall with a bar, precision, F1, what it is most often taken for."""
     rows = report.classes()
@@ -96,24 +105,25 @@ def classes(report: SplitReport, order: int, width: int) -> list[Content]:
     if not rows:
         return [Content.assemble(("This evaluation has no counts by class.", "$muted"))]
     wide = width >= 60
+    name = _name_width(report.names, _NAME + (width - 72) // 2 if wide else width - 29)
     heads = [("  recall  precision     F1", "$muted")]
     if wide:
-        heads.append(("  most taken for    ", "$muted"))
+        heads.append((f"  {'most taken for':<{name + 7}}", "$muted"))
     lines = [ends([(f"{len(rows)} classes", "$muted")], heads, width)]
-    room = max(0, width - 12 - (47 if wide else 28))
-    return [*lines, *(_class_line(row, room, wide, width) for row in rows[:CLASS_LIMIT])]
+    room = max(0, width - name - 1 - (name + 36 if wide else 28))
+    return [*lines, *(_class_line(row, name, room, wide, width) for row in rows[:CLASS_LIMIT])]
 
 
-def _class_line(row: ClassRow, room: int, wide: bool, width: int) -> Content:
+def _class_line(row: ClassRow, name: int, room: int, wide: bool, width: int) -> Content:
     style = "$warning" if row.recall < 0.5 else "$test"
-    left: list[Part] = [(padded(row.name, 11) + " ", "$foreground"), *bar(row.recall, room, style)]
+    left: list[Part] = [(padded(row.name, name) + " ", "$foreground"), *bar(row.recall, room, style)]
     right: list[Part] = [
         (f"{row.recall:>8.1%}", "$warning" if row.recall < 0.5 else "bold $foreground"),
         (f"{row.precision:>11.1%}", "$foreground"),
         (f"{row.f1:>7.1%}", "$muted"),
     ]
     if wide:
-        right.append((f"  {padded(row.taken_for or '-', 11)}{row.taken_count:>6,} ", "$muted"))
+        right.append((f"  {padded(row.taken_for or '-', name)}{row.taken_count:>6,} ", "$muted"))
     return ends(left, right, width)
 
 
@@ -123,13 +133,14 @@ def pairs(report: SplitReport, width: int, limit: int = 12) -> list[Content]:
     if not found:
         return [Content.assemble(("No mistakes are known.", "$muted"))]
     most = found[0][2]
-    room = max(0, min(14, width - 11 - 3 - 11 - 8))
+    name = _name_width((part for true, said, _ in found for part in (true, said)), (width - 11) // 2)
+    room = max(0, min(14, width - 2 * name - 3 - 8))
     lines = []
     for true, said, count in found:
         left: list[Part] = [
-            (padded(true, 11, right=True), "$foreground"),
+            (padded(true, name, right=True), "$foreground"),
             (" → ", "$muted"),
-            (padded(said, 11), "$foreground"),
+            (padded(said, name), "$foreground"),
         ]
         right: list[Part] = [*bar(count / most, room, "$bad"), (f"{count:>7,}", "bold $foreground")]
         lines.append(ends(left, right, width))
