@@ -32,7 +32,7 @@ from cifar_tui.tui.widgets.gallery import Gallery
 SIZE = (120, 40)
 FNN = {"steps": "5000"}
 CNN = {"learning_rate": "5e-4", "evaluate_first": "50"}
-STEPS_A_PICTURE = 2000  # so that the CNN trains while all pictures of a training are taken
+STEPS_A_PICTURE = 6000  # so that the CNN trains while all pictures of a training are taken
 UNSTEADY = {
     "dataset": "cifar10",
     "model": "cnn",

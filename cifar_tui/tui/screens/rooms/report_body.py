@@ -270,5 +270,8 @@ class ReportBody(Vertical):
     def on_resize(self, event: Resize) -> None:
         """Narrow screens have one column."""
         self.set_class(event.size.width < 109, "-narrow")
-        self.set_class(event.size.width >= 160, "-wide")
-        self.call_after_refresh(self.call_after_refresh, self._paint)  # the columns follow the classes first
+        wide = event.size.width >= 160
+        self.call_after_refresh(self._paint)
+        if wide != self.has_class("-wide"):
+            self.set_class(wide, "-wide")
+            self.call_after_refresh(self.call_after_refresh, self._paint)  # once the columns have followed
