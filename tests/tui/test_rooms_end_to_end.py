@@ -105,7 +105,7 @@ class Rooms(RunsHands):
         self.choose_the_cats()
         self.zoom_a_cat()
         if self.mouse:
-            self.click("CIFAR-100")
+            self.click("CIFAR-100", rows=(2, 1000))  # below the header, which names it too
         else:
             self.press_until("\t", lambda: self.is_focused("Dataset"))
             terminal.press(DOWN)
