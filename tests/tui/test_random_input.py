@@ -255,7 +255,7 @@ def check_end(folder: Path, terminal: Terminal) -> None:
 
 
 def check_runs(folder: Path, at_once: int) -> None:
-    """Every run has its end, but at most one for each time that Ctrl+C left at once; checkpoints can be read."""
+    """Every run has its end, but for one each time that Ctrl+C left at once; checkpoints can be read."""
     without: list[str] = []
     runs = [run for run in list_runs(folder / "runs") if run.meta().get("title") != "hollow"]
     assert runs
