@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -24,6 +25,7 @@ TOP, BOTTOM = 1, 2  # legend; axis and its labels
 _SMALLEST = (20, 5)
 _BEHIND = ("ghost", "batch")
 _CELL_SIGNS = "+xo#%=&~"
+_ROLES = ("train", "test", "validation", "batch")  # the same sign in every chart
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,7 @@ def draw(spec: ChartSpec) -> str:
     x_axis, y_axis = _axes(spec, [points for _, points in cleaned], width, height)
     drawn = [_on_cells(line, points, x_axis, y_axis) for line, points in cleaned]
     _draw_axes(grid, spec, x_axis, y_axis)
-    signs = {id(line): _sign(spec, index) for index, line in enumerate(spec.lines)}
+    signs = _signs(spec)
     _draw_lines(grid, spec, drawn, signs)
     _draw_bad(grid, spec, cleaned, x_axis)
     _draw_legend(grid, spec, cleaned, signs)
@@ -149,16 +151,20 @@ def _draw_rules(grid: CellGrid, spec: ChartSpec, y_axis: Scale) -> None:
 # ---- data ----
 
 
-def _sign(spec: ChartSpec, index: int) -> str:
-    """The plotext marker of a line: without colour each line needs its own sign."""
-    role = spec.lines[index].role
-    front = [place for place, line in enumerate(spec.lines) if line.role != "ghost"]
-    if role == "ghost":
-        return "." if spec.marker == "ascii" else "·"
-    nth = front.index(index)
-    if spec.marker == "ascii":
-        return ("*" + _CELL_SIGNS)[nth % 9]
-    return spec.marker if spec.colour or nth == 0 else _CELL_SIGNS[(nth - 1) % 8]
+def _signs(spec: ChartSpec) -> dict[int, str]:
+    """The plotext marker of each line, by its `id`: without colour each line needs its own sign."""
+    ascii_only = spec.marker == "ascii"
+    places = ("*" if ascii_only else spec.marker, *_CELL_SIGNS)
+    front = [line for line in spec.lines if line.role != "ghost"]
+    nth = {role: place for place, role in enumerate(_ROLES) if any(line.role == role for line in front)}
+    free = itertools.cycle([place for place in range(len(places)) if place not in nth.values()])
+    signs = {id(line): "." if ascii_only else "·" for line in spec.lines}
+    for line in front:
+        place = nth.pop(line.role, None)  # a second line of a role has a sign of its own
+        signs[id(line)] = places[next(free) if place is None else place]
+        if spec.colour and not ascii_only:
+            signs[id(line)] = spec.marker
+    return signs
 
 
 def _draw_lines(grid: CellGrid, spec: ChartSpec, drawn: Sequence[Drawn], signs: dict[int, str]) -> None:

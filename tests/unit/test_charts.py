@@ -85,6 +85,15 @@ def test_without_colour_two_lines_can_be_told_apart():
     assert "── train" in text and "++ test" in text
 
 
+def test_without_colour_a_role_has_the_same_sign_in_every_chart():
+    both = [line([1.0, 1.0], [0, 100]), line([2.0, 2.0], [0, 100], "test")]
+    raw, other = line([1.1, 1.3], [0, 100], "batch"), line([3.0, 3.0], [0, 100], "other:0")
+    for lines in (both, [raw, *both], both[::-1], [other, *both]):
+        text = draw(chart(*lines))
+        assert "── train" in text and "++ test" in text
+    assert "xx other:0" in draw(chart(*both, other)), "and a line of another role none of theirs"
+
+
 def test_the_legend_stands_above_the_plot_and_never_over_the_data():
     text = draw(chart(line([2.0, 2.0]), line([2.0, 2.0], role="test"), colour=True))
     first, *rest = bare(text).split("\n")
