@@ -11,6 +11,9 @@ from typing import Literal
 
 from textual.theme import Theme
 
+RGB = tuple[int, int, int]
+_LEAST = 3.0  # contrast of large text in WCAG 2.2
+
 DARK, LIGHT = "cifar-dark", "cifar-light"
 DARK_BLIND, LIGHT_BLIND = "cifar-dark-blind", "cifar-light-blind"
 NAMES = (DARK, LIGHT, DARK_BLIND, LIGHT_BLIND)
@@ -117,15 +120,15 @@ def build(name: str) -> Theme:
     )
 
 
-def channels(code: str) -> tuple[int, int, int]:
+def channels(code: str) -> RGB:
     """Red, green and blue of ``#rrggbb``, 0 to 255."""
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
 
-def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+def contrast(one: RGB, other: RGB) -> float:
     """The contrast of two colours by WCAG 2.2: 1 for the same, 21 for black and white."""
 
-    def luminance(colour: tuple[int, int, int]) -> float:
+    def luminance(colour: RGB) -> float:
         linear = [
             part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
             for part in (channel / 255 for channel in colour)
@@ -134,3 +137,13 @@ def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
 
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+def text_is_read(back: RGB, text: RGB, screen: RGB) -> bool:
+    """Whether text in its own colour is read on a shade; else the colour of the screen is read better there.
+
+    Light text on a middling shade is read more easily than dark text of the same contrast, so that it is given
+    up only below a contrast of 3.
+    """
+    own = contrast(back, text)
+    return own >= _LEAST or own >= contrast(back, screen)

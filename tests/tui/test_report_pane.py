@@ -272,3 +272,22 @@ def test_fault_093_numbers_that_are_not_there_or_not_finite_are_dashes() -> None
     lines = arrange(report, 75, 10, {"good": "#3fb68b", "bad": "#e06c75", "panel": "#151a21"})
     assert any(line.plain.split()[:3] == ["test", "-", "65.5%"] for line in lines)
     assert milliseconds(950.0) == "950 µs"
+
+
+@pytest.mark.parametrize("name", theme.NAMES)
+def test_counts_on_every_shade_of_the_matrix_are_read(name: str) -> None:
+    found = theme.build(name)
+    own, screen, panel = (
+        theme.channels(str(colour)) for colour in (found.foreground, found.background, found.panel)
+    )
+    for role in ("good", "bad"):
+        red, green, blue = theme.channels(found.variables[role])
+        for tenths in range(10):
+            share = tenths / 10
+            back = (
+                round(panel[0] + (red - panel[0]) * share),
+                round(panel[1] + (green - panel[1]) * share),
+                round(panel[2] + (blue - panel[2]) * share),
+            )
+            ink = own if theme.text_is_read(back, own, screen) else screen
+            assert theme.contrast(back, ink) >= 3

@@ -18,6 +18,7 @@ from textual.strip import Strip
 from cifar_tui.charts.cells import cell_width, clip, plain
 from cifar_tui.tui import theme
 from cifar_tui.tui.report_data import SplitReport
+from cifar_tui.tui.theme import RGB
 from cifar_tui.tui.widgets.picture_views import colour, padded, short_name
 
 LABEL = 11
@@ -28,8 +29,6 @@ _RECALL, _WIDE_RECALL = 4, 7
 """Width that the recall of each class takes at least and at most, where there is room for it."""
 
 _USUAL = {"panel": "#151a21", "foreground": "#d7dde5", "background": "#0e1116", "muted": "#7d8896"}
-
-RGB = tuple[int, int, int]
 
 
 def _mix(low: RGB, high: RGB, share: float) -> RGB:
@@ -247,8 +246,8 @@ class ConfusionMatrix(ScrollView, can_focus=True):
 
     def _ink(self, back: RGB) -> RGB:
         """What is read best on a shade."""
-        names = ("foreground", "background")
-        return max((self._rgb(name) for name in names), key=lambda ink: theme.contrast(ink, back))
+        own, screen = self._rgb("foreground"), self._rgb("background")
+        return own if theme.text_is_read(back, own, screen) else screen
 
     # ---- keys and mouse ----
 

@@ -272,6 +272,6 @@ def _shade(ink: Mapping[str, str], role: str, strength: float, share: float) -> 
     mix = start + (0.9 - start) * strength if strength else 0.0
     red, green, blue = (round(low + (high - low) * mix) for low, high in zip(base, full, strict=True))
     back = (red, green, blue)
-    inks = ("foreground", "background")
-    best = max(inks, key=lambda name: theme.contrast(theme.channels(ink[name]), back))
+    own, screen = theme.channels(ink["foreground"]), theme.channels(ink["background"])
+    best = "foreground" if theme.text_is_read(back, own, screen) else "background"
     return f"${best if strength > 0.1 else 'muted'} on #{red:02x}{green:02x}{blue:02x}"
