@@ -142,7 +142,7 @@ def contrast(one: RGB, other: RGB) -> float:
 def text_is_read(back: RGB, text: RGB, screen: RGB) -> bool:
     """Whether text in its own colour is read on a shade; else the colour of the screen is read better there.
 
-    Light text on a middling shade is read more easily than dark text of the same contrast, so that it is given
+    Light text on a middling shade is read more easily than dark text of the same contrast, so it is given
     up only below a contrast of 3.
     """
     own = contrast(back, text)
