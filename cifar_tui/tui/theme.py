@@ -7,9 +7,12 @@ have the colours of the charts and are used for nothing else.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textual.theme import Theme
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 RGB = tuple[int, int, int]
 _LEAST = 3.0  # contrast of large text in WCAG 2.2
@@ -48,6 +51,8 @@ _SCREEN = {
         "bad": "#b8323f",
     },
 }
+USUAL = _SCREEN[True]
+"""Colours by name for where a theme of another app's making lacks them."""
 # Green and red are what most colour-blind eyes confuse: bluish green and vermilion of Okabe and Ito (2008),
 # lighter or darker for contrast.
 _BLIND = {
@@ -118,6 +123,14 @@ def build(name: str) -> Theme:
             "scrollbar-corner-color": screen["panel"],
         },
     )
+
+
+def colours_now(app: App[Any]) -> tuple[str, ...]:
+    """The colours in use, for what is kept as long as they are the same.
+
+    They are not those of ``app.theme`` for a moment: the colours of a new theme come after its name.
+    """
+    return tuple(app.theme_variables.get(name, "") for name in USUAL)
 
 
 def channels(code: str) -> RGB:

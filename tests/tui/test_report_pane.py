@@ -291,3 +291,23 @@ def test_counts_on_every_shade_of_the_matrix_are_read(name: str) -> None:
             )
             ink = own if theme.text_is_read(back, own, screen) else screen
             assert theme.contrast(back, ink) >= 3
+
+
+async def test_a_map_painted_between_a_theme_and_its_colours_takes_them_all_the_same(tmp_path: Path) -> None:
+    pane = ReportPane()
+    app = Panes([pane], tmp_path)
+    async with app.run_test(size=TALL) as pilot:
+        app.tell(live_run())
+        await app.until(lambda: "Confusion" in app.text)
+        app.theme = theme.LIGHT
+        pane._paint()
+        await pilot.pause(0.2)
+        darkest = sum(theme.channels(str(theme.build(theme.DARK).panel))) + 60
+        used = {
+            segment.style.bgcolor.triplet
+            for strip in app.screen._compositor.render_strips()
+            for segment in strip
+            if segment.style is not None and segment.style.bgcolor is not None
+        }
+        assert theme.channels(app.theme_variables["panel"]) in used
+        assert not [colour for colour in used if colour is not None and sum(colour) < darkest]

@@ -12,6 +12,8 @@ from textual.geometry import Region
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from cifar_tui.tui.theme import colours_now
+
 _LINES = 160
 _RARELY = 1_000_000
 
@@ -82,9 +84,9 @@ class CachedLines(ScrollView):
         """The lines in sight."""
         background = self.background_colors[1]
         filters = [found for found in self.get_line_filters() if not isinstance(found, ANSIToTruecolor)]
-        strips = []
+        strips, colours = [], colours_now(self.app)
         for y in crop.line_range:
-            key = (y + self.scroll_offset.y, self.size.width, self.app.theme, self.line_key(y))
+            key = (y + self.scroll_offset.y, self.size.width, colours, self.line_key(y))
             strip = self._kept.get(key)
             if strip is None:
                 strip = self._kept[key] = self.render_line(y)

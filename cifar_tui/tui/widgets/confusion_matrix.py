@@ -28,8 +28,6 @@ SMALL_CELL = 3
 _RECALL, _WIDE_RECALL = 4, 7
 """Width that the recall of each class takes at least and at most, where there is room for it."""
 
-_USUAL = {"panel": "#151a21", "foreground": "#d7dde5", "background": "#0e1116", "muted": "#7d8896"}
-
 
 def _mix(low: RGB, high: RGB, share: float) -> RGB:
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
@@ -242,7 +240,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
 
     def _rgb(self, name: str) -> RGB:
         code = colour(self, name)
-        return theme.channels(code if code.startswith("#") else _USUAL.get(name, _USUAL["muted"]))
+        return theme.channels(code if code.startswith("#") else theme.USUAL[name])
 
     def _ink(self, back: RGB) -> RGB:
         """What is read best on a shade."""

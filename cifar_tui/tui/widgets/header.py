@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from cifar_tui.text import human_bytes, human_seconds, safe_text
 from cifar_tui.tui.live import LiveRun
+from cifar_tui.tui.theme import colours_now
 
 ROOMS = ("Dashboard", "Data", "Report", "Runs", "Log")
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "synthetic": "Synthetic"}
@@ -70,7 +71,6 @@ def phase_text(live: LiveRun) -> str:
 
 _SHORTEST = 8
 """Cells that the name of a run keeps at least."""
-_COLOURS = ("foreground", "accent", "muted", "field", "warning", "good", "bad")
 
 
 class HeaderLine(Widget):
@@ -123,8 +123,7 @@ class HeaderLine(Widget):
             return
         live = self._live
         chips = (self.data_chip, self.download_chip, live.status, bool(live.config), dict(live.dataset))
-        colours = [self._colour(name) for name in _COLOURS]  # those of a new theme come after its name
-        of_first = (width, self.room, colours, *chips, dict(live.device))
+        of_first = (width, self.room, colours_now(self.app), *chips, dict(live.device))
         if of_first != self._of_first:
             self._of_first = of_first
             self._show(0, self._first(width))

@@ -14,6 +14,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Static
 
+from cifar_tui.tui import theme
 from cifar_tui.tui.frames import Framed
 from cifar_tui.tui.messages import CopyRequested
 
@@ -115,7 +116,7 @@ class ReportPane(Framed, Container, can_focus=True):
         self._painted_at = time.monotonic()
         report = self._current()
         width, height = self.content_size
-        shown = (report, width, height, self.app.theme)
+        shown = (report, width, height, theme.colours_now(self.app))
         if shown == self._shown:
             return
         self._shown = shown
@@ -127,7 +128,7 @@ class ReportPane(Framed, Container, can_focus=True):
         from cifar_tui.tui.widgets import report_blocks
 
         variables = self.app.theme_variables
-        ink = {name: variables.get(name, usual) for name, usual in _USUAL_INK.items()}
+        ink = {name: variables.get(name, theme.USUAL[name]) for name in _INK}
         lines = report_blocks.arrange(report, width, height, ink, not self.app.no_color)
         text.update(Content("\n").join(lines), layout=False)
         self.border_title = Content.assemble(("Report", "bold"), "   ", (report.heading, "$muted"))
@@ -171,13 +172,7 @@ class ReportPane(Framed, Container, can_focus=True):
             self._paint()
 
 
-_USUAL_INK = {
-    "good": "#3fb68b",
-    "bad": "#e06c75",
-    "panel": "#151a21",
-    "foreground": "#d7dde5",
-    "background": "#0e1116",
-}
+_INK = ("good", "bad", "panel", "foreground", "background")
 
 
 def _calibration(runs_dir: Any, run_id: str, step: int) -> dict[str, float]:
