@@ -154,16 +154,16 @@ def _draw_rules(grid: CellGrid, spec: ChartSpec, y_axis: Scale) -> None:
 def _signs(spec: ChartSpec) -> dict[int, str]:
     """The plotext marker of each line, by its `id`: without colour each line needs its own sign."""
     ascii_only = spec.marker == "ascii"
-    places = ("*" if ascii_only else spec.marker, *_CELL_SIGNS)
+    signs = {id(line): "." if ascii_only else "·" for line in spec.lines}
     front = [line for line in spec.lines if line.role != "ghost"]
+    if spec.colour and not ascii_only:
+        return signs | {id(line): spec.marker for line in front}
+    places = ("*" if ascii_only else spec.marker, *_CELL_SIGNS)
     nth = {role: place for place, role in enumerate(_ROLES) if any(line.role == role for line in front)}
     free = itertools.cycle([place for place in range(len(places)) if place not in nth.values()])
-    signs = {id(line): "." if ascii_only else "·" for line in spec.lines}
     for line in front:
         place = nth.pop(line.role, None)  # a second line of a role has a sign of its own
         signs[id(line)] = places[next(free) if place is None else place]
-        if spec.colour and not ascii_only:
-            signs[id(line)] = spec.marker
     return signs
 
 

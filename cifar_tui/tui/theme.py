@@ -7,6 +7,7 @@ have the colours of the charts and are used for nothing else.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Literal
 
 from textual.theme import Theme
@@ -138,17 +139,24 @@ def channels(code: str) -> RGB:
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
 
+def mix(low: RGB, high: RGB, share: float) -> RGB:
+    """A colour between two: the first at a share of 0, the second at 1."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
+    return red, green, blue
+
+
+@functools.lru_cache(maxsize=1024)  # a matrix has hundreds of cells of few shades
+def _luminance(colour: RGB) -> float:
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (channel / 255 for channel in colour)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def contrast(one: RGB, other: RGB) -> float:
     """The contrast of two colours by WCAG 2.2: 1 for the same, 21 for black and white."""
-
-    def luminance(colour: RGB) -> float:
-        linear = [
-            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
-            for part in (channel / 255 for channel in colour)
-        ]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
+    low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
 

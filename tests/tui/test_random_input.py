@@ -22,6 +22,7 @@ import pytest
 from textual.screen import Screen
 
 import cifar_tui.tui
+from cifar_tui.events import Event
 from cifar_tui.runs.checkpoints import CheckpointStore
 from cifar_tui.runs.directory import list_runs
 from cifar_tui.runs.reader import read_events
@@ -256,18 +257,18 @@ def check_end(folder: Path, terminal: Terminal) -> None:
 
 def check_runs(folder: Path, at_once: int) -> None:
     """Every run has its end, but for one each time that Ctrl+C left at once; checkpoints can be read."""
-    without: list[str] = []
+    without: dict[str, Event] = {}  # the last event of a run without an end
     runs = [run for run in list_runs(folder / "runs") if run.meta().get("title") != "hollow"]
     assert runs
     for run in runs:
         found = read_events(run.events_path)
         assert found.damaged == 0, run.id
         if found.events and found.events[-1].kind != "run_ended":
-            without.append(f"{run.id}, last {found.events[-1]}")
+            without[run.id] = found.events[-1]
         store = CheckpointStore(run.checkpoints)
         for info in store.list():
             store.verify(info)
-        assert run.id in " ".join(without) or not list(run.checkpoints.glob(".*tmp*")), run.id
+        assert run.id in without or not list(run.checkpoints.glob(".*tmp*")), run.id
     assert len(without) <= at_once, without
 
 

@@ -281,14 +281,9 @@ def test_counts_on_every_shade_of_the_matrix_are_read(name: str) -> None:
         theme.channels(str(colour)) for colour in (found.foreground, found.background, found.panel)
     )
     for role in ("good", "bad"):
-        red, green, blue = theme.channels(found.variables[role])
+        full = theme.channels(found.variables[role])
         for tenths in range(10):
-            share = tenths / 10
-            back = (
-                round(panel[0] + (red - panel[0]) * share),
-                round(panel[1] + (green - panel[1]) * share),
-                round(panel[2] + (blue - panel[2]) * share),
-            )
+            back = theme.mix(panel, full, tenths / 10)
             ink = own if theme.text_is_read(back, own, screen) else screen
             assert theme.contrast(back, ink) >= 3
 

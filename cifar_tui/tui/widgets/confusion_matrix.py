@@ -29,11 +29,6 @@ _RECALL, _WIDE_RECALL = 4, 7
 """Width that the recall of each class takes at least and at most, where there is room for it."""
 
 
-def _mix(low: RGB, high: RGB, share: float) -> RGB:
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(low, high, strict=True))
-    return red, green, blue
-
-
 class ConfusionMatrix(ScrollView, can_focus=True):
     """True classes by row, named classes by column. Green: right; red: wrong; each with its own scale."""
 
@@ -78,6 +73,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         self._wrong = 1
         self.can_open = False
         self.of_groups = False
+        self._longest = 0  # cells of the longest name
 
     @property
     def on_group(self) -> bool:
@@ -88,6 +84,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         """Show the counts of a report; None or one without counts for an empty matrix."""
         self._report = report if report is not None and report.confusion else None
         size = len(self._report.confusion) if self._report is not None else 0
+        self._longest = max(map(cell_width, self._report.names), default=0) if self._report is not None else 0
         if self._report is not None:
             rows = self._report.confusion
             diagonal = [rows[index][index] for index in range(size)]
@@ -100,7 +97,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
 
     def _fit(self) -> None:
         size = len(self._report.confusion) if self._report is not None else 0
-        self.virtual_size = Size(self.label + size * self.cell, size + 1 if size else 0)
+        self.virtual_size = Size(self.label + self._cells, size + 1 if size else 0)
 
     def on_resize(self) -> None:
         """Names take the columns that are left."""
@@ -111,8 +108,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         """Width of the names of rows: long ones take what cells and recall leave."""
         if self._report is None or self.cell == CELL:
             return LABEL
-        longest = max(map(cell_width, self._report.names), default=0) + 4
-        return LABEL + max(0, min(longest - LABEL, self._left - _RECALL - 1))
+        return max(LABEL, min(self._longest + 4, self.size.width - self._cells - _RECALL - 1))
 
     @property
     def cell(self) -> int:
@@ -161,7 +157,7 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         for name, ink, shares, most, text in scales:
             parts.append((name, "$muted"))
             for share in shares:
-                red, green, blue = _mix(panel, self._rgb(ink), share * most)
+                red, green, blue = theme.mix(panel, self._rgb(ink), share * most)
                 parts.append(("   ", f"on rgb({red},{green},{blue})"))
             parts.append((text, "$muted"))
         return parts
@@ -214,15 +210,14 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         return Strip(segments)
 
     @property
-    def _left(self) -> int:
-        """Columns that the shortest names and the cells leave."""
-        size = len(self._report.confusion) if self._report is not None else 0
-        return self.size.width - LABEL - size * self.cell
+    def _cells(self) -> int:
+        """Columns of all cells."""
+        return len(self._report.confusion) * self.cell if self._report is not None else 0
 
     @property
     def _spare(self) -> int:
         """Columns right of the cells."""
-        return self._left - (self.label - LABEL)
+        return self.size.width - self.label - self._cells
 
     def _style(self, row: int, column: int, count: int) -> Style:
         if (row, column) == self._cursor:
@@ -231,11 +226,11 @@ class ConfusionMatrix(ScrollView, can_focus=True):
         if row == column:
             low, high = self._right
             share = 0.35 + 0.65 * (count - low) / (high - low) if high > low else 1.0
-            back = _mix(panel, self._rgb("good"), share * 0.8)
+            back = theme.mix(panel, self._rgb("good"), share * 0.8)
             return Style(color=Color.from_rgb(*self._ink(back)), bgcolor=Color.from_rgb(*back), bold=True)
         share = (count / self._wrong) ** 0.7
-        back = _mix(panel, self._rgb("bad"), share * 0.7)
-        front = _mix(self._rgb("muted"), self._ink(back), min(1.0, share * 2.2))
+        back = theme.mix(panel, self._rgb("bad"), share * 0.7)
+        front = theme.mix(self._rgb("muted"), self._ink(back), min(1.0, share * 2.2))
         return Style(color=Color.from_rgb(*front), bgcolor=Color.from_rgb(*back))
 
     def _rgb(self, name: str) -> RGB:

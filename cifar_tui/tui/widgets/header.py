@@ -15,6 +15,7 @@ from cifar_tui.tui.live import LiveRun
 from cifar_tui.tui.theme import colours_now
 
 ROOMS = ("Dashboard", "Data", "Report", "Runs", "Log")
+_SHORTEST = 8  # cells that the name of a run keeps at least
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "synthetic": "Synthetic"}
 STATES = {
     "idle": ("○", "idle", "muted"),
@@ -67,10 +68,6 @@ def phase_text(live: LiveRun) -> str:
     if phase.phase == "evaluate" and phase.text:
         return f"evaluating {phase.text}"
     return "paused" if live.status == "paused" else words
-
-
-_SHORTEST = 8
-"""Cells that the name of a run keeps at least."""
 
 
 class HeaderLine(Widget):

@@ -269,9 +269,8 @@ def _shade(ink: Mapping[str, str], role: str, strength: float, share: float) -> 
     strength = 0.0 if share < 0.02 else min(1.0, max(0.0, strength))
     base, full = theme.channels(ink["panel"]), theme.channels(ink[role])
     start = 0.06 if role == "bad" else 0.15
-    mix = start + (0.9 - start) * strength if strength else 0.0
-    red, green, blue = (round(low + (high - low) * mix) for low, high in zip(base, full, strict=True))
-    back = (red, green, blue)
+    share_of_full = start + (0.9 - start) * strength if strength else 0.0
+    back = theme.mix(base, full, share_of_full)
     own, screen = theme.channels(ink["foreground"]), theme.channels(ink["background"])
     best = "foreground" if theme.text_is_read(back, own, screen) else "background"
-    return f"${best if strength > 0.1 else 'muted'} on #{red:02x}{green:02x}{blue:02x}"
+    return f"${best if strength > 0.1 else 'muted'} on #{bytes(back).hex()}"

@@ -142,8 +142,8 @@ class ReportBody(Vertical):
         pane = self.query_one("#report-matrix-pane")
         opened = f", {matrix.names[0]} and its like" if self._group is not None and matrix.names else ""
         widget = self.query_one(ConfusionMatrix)
-        widget.can_open = bool(run.run) or (groups is not None and self._group is None)
         widget.of_groups = groups is not None and self._group is None
+        widget.can_open = bool(run.run) or widget.of_groups
         widget.show(matrix)
         of_row = ", % of the row" if widget.percent else ""
         pane.border_title = Content(f"Confusion, {report.split}{safe_text(opened)}{of_row}")
